@@ -1,0 +1,51 @@
+package holdfast
+
+import "time"
+
+// Assignment is the checks an agent has to run.
+type Assignment struct {
+	Version string  `json:"version"` // changes whenever Checks do
+	Checks  []Check `json:"checks"`  // sorted by ID
+}
+
+// Report is what an agent says at once. Within one epoch sequence numbers grow by
+// one with every report; a new epoch (a larger number) begins when the agent's
+// data folder is new.
+type Report struct {
+	Agent        string        `json:"agent"`
+	Epoch        uint64        `json:"epoch"`
+	Seq          uint64        `json:"seq"`
+	Sent         time.Time     `json:"sent"` // agent clock
+	Observations []Observation `json:"observations"`
+}
+
+// AgentState is what is known of an agent: how it stands, and what we are blind
+// to without it.
+type AgentState struct {
+	Name        string         `json:"name"`
+	Site        string         `json:"site,omitempty"`
+	Host        string         `json:"host,omitempty"`
+	Version     string         `json:"version,omitempty"`
+	Connected   bool           `json:"connected"`
+	LastHeard   time.Time      `json:"last_heard,omitzero"`
+	SilentSince time.Time      `json:"silent_since,omitzero"` // zero: reporting
+	Enrolled    time.Time      `json:"enrolled,omitzero"`
+	Certificate time.Time      `json:"certificate_until,omitzero"`
+	Recoveries  int            `json:"recoveries,omitempty"` // joined again by its bound key
+	Revoked     bool           `json:"revoked,omitempty"`
+	Clash       string         `json:"clash,omitempty"` // a second host that used its name
+	Offset      Duration       `json:"clock_offset,omitzero"`
+	Checks      int            `json:"checks"`
+	Refused     []string       `json:"refused,omitempty"` // checks its own policy forbids
+	Spooled     int            `json:"spooled"`           // reports waiting on the agent
+	Plugins     []PluginHealth `json:"plugins,omitempty"`
+}
+
+// PluginHealth is how a plugin fares on one agent.
+type PluginHealth struct {
+	Name     string    `json:"name"`
+	Running  bool      `json:"running"`
+	Restarts int       `json:"restarts"`
+	Failed   time.Time `json:"failed,omitzero"` // last crash, hang or refusal
+	Problem  string    `json:"problem,omitempty"`
+}
