@@ -1,6 +1,7 @@
 module github.com/holdfast-monitor/holdfast
 
 go 1.26.0
+
 require (
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/fatih/color v1.13.0
@@ -25,7 +26,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/crypto v0.58.0
-	golang.org/x/net v0.60.0
+	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	golang.org/x/text v0.43.0
@@ -34,4 +35,25 @@ require (
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 	pgregory.net/rapid v1.3.0
+)
+
+require (
+	github.com/beorn7/perks v1.0.1
+	github.com/cespare/xxhash/v2 v2.3.0
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875
+	github.com/go-ole/go-ole v1.2.6
+	github.com/kylelemons/godebug v1.1.0
+	github.com/lufia/plan9stats v0.0.0-20211012122336-39d0f177ccd0
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822
+	github.com/power-devops/perfstat v0.0.0-20210106213030-5aafc221ea8c
+	github.com/prometheus/client_model v0.6.3
+	github.com/prometheus/common v0.72.0
+	github.com/prometheus/procfs v0.22.0
+	github.com/shoenig/go-m1cpu v0.1.6
+	github.com/tklauser/go-sysconf v0.3.12
+	github.com/tklauser/numcpus v0.6.1
+	github.com/yusufpapurcu/wmi v1.2.4
+	golang.org/x/tools v0.51.0
 )
