@@ -1,6 +1,10 @@
 package holdfast
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // RecordKind says what a person attests.
 type RecordKind string
@@ -52,4 +56,84 @@ type Record struct {
 	Approver    string    `json:"approver,omitempty"`
 
 	Received time.Time `json:"received,omitzero"` // by the collector; absent: At
+}
+
+// neededBy names, per kind, what a record must say. By and At are always needed.
+var neededBy = map[RecordKind][]string{
+	Exercise:    {"service", "path", "plan", "version", "site", "outcome", "started", "duration", "people"},
+	Review:      {},
+	Training:    {"team", "people", "plan"},
+	Change:      {"service", "reason"},
+	Attestation: {"need"},
+	Acceptance:  {"need", "reason", "approver", "until"},
+	Maintenance: {"reason", "until"},
+	Invocation:  {"service", "path", "outcome", "started"},
+}
+
+// Validate says every fault of the record at once, each naming its field and
+// what to write. Received is when the collector got it: nothing can be attested
+// before it happened.
+func (r *Record) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	needs, known := neededBy[r.Kind]
+	if !known {
+		return fmt.Errorf("record: %q is no kind of record: use one of %v", r.Kind, RecordKinds)
+	}
+	said := map[string]bool{
+		"service": r.Service != "", "path": r.Path != "", "plan": r.Plan != "", "version": r.Version != "",
+		"site": r.Site != "", "outcome": r.Outcome != "", "started": !r.Started.IsZero(), "duration": r.Duration > 0,
+		"people": len(r.People) > 0, "team": r.Team != "", "need": r.Need != "", "reason": r.Reason != "",
+		"approver": r.Approver != "", "until": !r.Until.IsZero(),
+	}
+	for _, field := range needs {
+		if !said[field] {
+			fault("%s: a record of kind %s must state it", field, r.Kind)
+		}
+	}
+	if r.By == "" {
+		fault("by: say who attests")
+	}
+	if r.At.IsZero() {
+		fault("at: say when it happened")
+	}
+	if r.Kind == Review && r.Plan == "" && r.Service == "" {
+		fault("plan: a review is of a plan, or of a service's BIA: state plan or service")
+	}
+	if r.Kind == Maintenance && r.Service == "" && r.Site == "" && r.Host == "" {
+		fault("service: a maintenance window is on a service, a site or a host: state one")
+	}
+	if o := r.Outcome; o != "" && o != OK && o != OutcomeDegraded && o != Failed {
+		fault("outcome: %q is none: use ok, degraded or failed", o)
+	}
+	if r.Duration < 0 {
+		fault("duration: %s is negative", r.Duration)
+	}
+	if r.Bytes < 0 {
+		fault("bytes: %d is negative", r.Bytes)
+	}
+	if !r.Until.IsZero() && !r.Until.After(r.At) {
+		fault("until: %s is not after %s", r.Until.Format(time.RFC3339), r.At.Format(time.RFC3339))
+	}
+	if !r.Point.IsZero() && r.Point.After(r.Started) {
+		fault("point: the recovery point %s lies after the start %s", r.Point.Format(time.RFC3339), r.Started.Format(time.RFC3339))
+	}
+	if !r.Received.IsZero() {
+		for _, f := range []struct {
+			name string
+			at   time.Time
+		}{{"at", r.At}, {"started", r.Started}, {"point", r.Point}, {"started + duration", r.end()}} {
+			if f.at.After(r.Received) {
+				fault("%s: %s lies in the future: a record says what has happened (received %s)", f.name, f.at.Format(time.RFC3339), r.Received.Format(time.RFC3339))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r *Record) end() time.Time {
+	if r.Started.IsZero() {
+		return time.Time{}
+	}
+	return r.Started.Add(r.Duration.Std())
 }
