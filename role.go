@@ -1,0 +1,32 @@
+package holdfast
+
+import "slices"
+
+// Role is what a person or a token may do.
+type Role string
+
+// The roles. Everyone with a role may read.
+const (
+	Viewer   Role = "viewer"
+	Operator Role = "operator" // records what was done: exercises, changes, maintenance
+	Manager  Role = "manager"  // records what was decided as well: reviews, attestations, accepted risks
+	Auditor  Role = "auditor"  // reads everything, changes nothing
+	Admin    Role = "admin"
+)
+
+// Roles lists every role.
+var Roles = []Role{Viewer, Operator, Manager, Auditor, Admin}
+
+// MayRecord reports whether the role may enter a record of the kind.
+func (r Role) MayRecord(k RecordKind) bool {
+	switch r {
+	case Admin, Manager:
+		return slices.Contains(RecordKinds, k)
+	case Operator:
+		return k == Exercise || k == Training || k == Change || k == Maintenance || k == Invocation
+	}
+	return false
+}
+
+// MayRunChecks reports whether the role may ask for a check to run at once.
+func (r Role) MayRunChecks() bool { return r == Operator || r == Manager || r == Admin }
