@@ -1,0 +1,41 @@
+package holdfast
+
+import "time"
+
+// AgentIdentity is who an agent is to the collector: a name bound to one key.
+// Certificates are short-lived copies of this fact; the fact decides.
+type AgentIdentity struct {
+	Name       string    `json:"name"`
+	Site       string    `json:"site,omitempty"`
+	Key        []byte    `json:"key,omitempty"`        // SHA-256 of the key's SubjectPublicKeyInfo; empty: never enrolled
+	Enrolled   time.Time `json:"enrolled,omitzero"`    // last bound to a key by a join token
+	Serial     string    `json:"serial,omitempty"`     // of the newest certificate, hex
+	NotAfter   time.Time `json:"not_after,omitzero"`   // of the newest certificate
+	Revoked    time.Time `json:"revoked,omitzero"`     // zero: not revoked
+	Recoveries int       `json:"recoveries,omitempty"` // certificates given by proof of the key since Enrolled
+	Recovered  time.Time `json:"recovered,omitzero"`   // the last of them
+	Clash      string    `json:"clash,omitempty"`      // a second host that used its name and key
+	Clashed    time.Time `json:"clashed,omitzero"`     // when it was last seen
+}
+
+// SecretKind says what a secret opens.
+type SecretKind string
+
+// The kinds of secret.
+const (
+	JoinSecret    SecretKind = "join"    // binds an agent's key to its name, once
+	APISecret     SecretKind = "api"     // a program's token for the API
+	LoginSecret   SecretKind = "login"   // a one-time link to log in
+	SessionSecret SecretKind = "session" // a person's browser
+)
+
+// Secret is what is kept of a token: its hash, never the token.
+type Secret struct {
+	Hash    [32]byte   `json:"hash"` // SHA-256 of the token's random part
+	Kind    SecretKind `json:"kind"`
+	Subject string     `json:"subject"`          // the agent, or the user
+	Role    string     `json:"role,omitempty"`   // of a user's secret
+	Created time.Time  `json:"created"`          //
+	Expires time.Time  `json:"expires,omitzero"` // zero: never
+	Used    time.Time  `json:"used,omitzero"`    // when a one-time secret was spent
+}
