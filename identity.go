@@ -18,24 +18,21 @@ type AgentIdentity struct {
 	Clashed    time.Time `json:"clashed,omitzero"`     // when it was last seen
 }
 
-// SecretKind says what a secret opens.
-type SecretKind string
-
 // The kinds of secret.
 const (
-	JoinSecret    SecretKind = "join"    // binds an agent's key to its name, once
-	APISecret     SecretKind = "api"     // a program's token for the API
-	LoginSecret   SecretKind = "login"   // a one-time link to log in
-	SessionSecret SecretKind = "session" // a person's browser
+	SecretJoin    = "join"    // binds an agent's key to its name, once
+	SecretAPI     = "api"     // a program's token for the API
+	SecretLogin   = "login"   // a one-time link to log in
+	SecretSession = "session" // a person's browser
 )
 
 // Secret is what is kept of a token: its hash, never the token.
 type Secret struct {
-	Hash    [32]byte   `json:"hash"` // SHA-256 of the token's random part
-	Kind    SecretKind `json:"kind"`
-	Subject string     `json:"subject"`          // the agent, or the user
-	Role    string     `json:"role,omitempty"`   // of a user's secret
-	Created time.Time  `json:"created"`          //
-	Expires time.Time  `json:"expires,omitzero"` // zero: never
-	Used    time.Time  `json:"used,omitzero"`    // when a one-time secret was spent
+	Hash    string    `json:"hash"` // SHA-256 of the token, hex
+	Kind    string    `json:"kind"`
+	Subject string    `json:"subject"`          // the agent, or the user
+	Role    Role      `json:"role,omitempty"`   // of a user's secret
+	Created time.Time `json:"created"`          //
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+	Used    time.Time `json:"used,omitzero"`    // when a one-time secret was spent
 }
