@@ -163,6 +163,19 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10) + "B"
 }
 
+// UnmarshalJSON reads a number of bytes, or text as ParseBytes reads it.
+func (b *Bytes) UnmarshalJSON(data []byte) error {
+	var s string
+	if json.Unmarshal(data, &s) == nil {
+		v, err := ParseBytes(s)
+		if err == nil {
+			*b = v
+		}
+		return err
+	}
+	return json.Unmarshal(data, (*int64)(b))
+}
+
 // Date is a calendar day, or an instant: the catalogue writes "2026-03-01" or
 // RFC 3339. A bare day means its start in UTC.
 type Date struct{ time.Time }
