@@ -100,6 +100,9 @@ func decodeValue(raw json.RawMessage, into any) error {
 }
 
 func kindName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch t {
 	case reflect.TypeFor[holdfast.Duration]():
 		return `a duration like "15m"`
@@ -205,8 +208,8 @@ func addSchemers(types map[reflect.Type]*jsonschema.Schema, t reflect.Type) {
 		return
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if t.Field(i).IsExported() {
-				addSchemers(types, t.Field(i).Type)
+			if f := t.Field(i); f.IsExported() || f.Anonymous {
+				addSchemers(types, f.Type)
 			}
 		}
 	}
