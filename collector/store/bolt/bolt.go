@@ -1,0 +1,368 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/holdfast-monitor/holdfast/collector/store"
+)
+
+// FileName is the name of the store within its folder.
+const FileName = "holdfast.db"
+
+// DefaultMaxSize is how large the file may grow, in bytes, where Options do not
+// say: some ten million agents' reports, or decades of history.
+const DefaultMaxSize = 64 << 30
+
+// Options of a store. The zero value is good.
+type Options struct {
+	MaxSize int64        // largest size of the file in bytes; beyond it writes answer store.ErrFull
+	Program string       // version of the running program, for messages and the file's own note
+	Logger  *slog.Logger // hears what no caller is told; nil: nobody
+}
+
+// Store is a store in a bbolt file. It implements [store.Store].
+type Store struct {
+	path string
+	db   *bbolt.DB
+	dir  *os.File // holds the lock on the folder
+	log  *slog.Logger
+
+	agents sync.Mutex // held from reading an identity to writing it back
+
+	writing sync.Mutex            // one writer at a time, until its outcome is known
+	refused atomic.Pointer[error] // why no more is written; nil: writing
+	stuck   atomic.Bool           // bbolt's own writer lock may never come free
+	closed  atomic.Bool
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in a folder, and makes folder and store where there are
+// none. It answers store.ErrInUse while another process has it open,
+// store.ErrNewer where a newer version wrote it, and a *store.DamageError where
+// the file makes no sense.
+func Open(dir string, o Options) (*Store, error) {
+	s, err := open(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func open(dir string, o Options) (_ *Store, err error) {
+	o = o.withDefaults()
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	path := filepath.Join(dir, FileName)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := create(dir, o.Program); err != nil {
+			return nil, err
+		}
+	}
+	db, err := openFile(path, o, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{path: path, db: db, dir: lock, log: o.Logger}, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxSize <= 0 {
+		o.MaxSize = DefaultMaxSize
+	}
+	if o.Program == "" {
+		o.Program = "unknown version"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Close waits for methods under way and closes the file.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return store.ErrClosed
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var err error
+	if !s.stuck.Load() {
+		err = guard(s.path, s.db.Close)
+	}
+	if err := errors.Join(err, s.dir.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// view runs a reading transaction. Nothing fn takes from it outlives it.
+func (s *Store) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return said(guard(s.path, func() error { return s.db.View(fn) }))
+}
+
+// update runs a writing transaction and returns nil once it is on disk.
+func (s *Store) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	if why := s.refused.Load(); why != nil {
+		return *why
+	}
+	done := false
+	err := guard(s.path, func() error {
+		err := s.transact(fn)
+		done = true
+		return err
+	})
+	if !done { // a panic: bbolt's view of the file can no longer be trusted
+		s.stuck.Store(true)
+		s.refused.Store(&err)
+	}
+	return said(err)
+}
+
+// transact writes and commits. Called with s.writing held.
+func (s *Store) transact(fn func(*bbolt.Tx) error) error {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	number := tx.ID()
+	if err := fn(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	err = tx.Commit()
+	if err == nil {
+		return nil
+	}
+	// Where the write of the last page went through and its sync did not, bbolt goes
+	// on as if committed, and the disk may know nothing of it.
+	last := 0
+	if err := s.db.View(func(tx *bbolt.Tx) error { last = tx.ID(); return nil }); err != nil {
+		return err
+	}
+	if last >= number {
+		err = fmt.Errorf("%w: %w", store.ErrUncertain, err)
+		s.refused.Store(&err)
+	}
+	return err
+}
+
+// guard runs fn with faults of the mapped file and panics of bbolt turned into
+// errors. Nothing but bbolt and this package may run inside.
+func guard(path string, fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = &store.DamageError{Place: path, Problem: fmt.Sprint(p)}
+		}
+	}()
+	return fn()
+}
+
+// said puts bbolt's errors into the store's words.
+func said(err error) error {
+	switch {
+	case err == nil, errors.Is(err, store.ErrUncertain):
+		return err
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		return store.ErrClosed
+	case isFull(err):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
+}
+
+// isFull reports whether a write failed for want of space. Errors of growing the
+// file come from bbolt as text alone.
+func isFull(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
+			return true
+		}
+	}
+	return errors.Is(err, bolterrors.ErrMaxSizeReached)
+}
+
+// openFile opens a bbolt file that exists and checks that it is a whole store of a
+// format this program knows.
+func openFile(path string, o Options, readOnly bool) (*bbolt.DB, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		return nil, &store.DamageError{Place: path, Problem: "the file is empty"}
+	}
+	var file *os.File
+	var db *bbolt.DB
+	err = guard(path, func() error {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:         time.Second,
+			FreelistType:    bbolt.FreelistMapType,
+			MaxSize:         int(o.MaxSize),
+			InitialMmapSize: int(max(o.MaxSize, info.Size())),
+			NoStatistics:    true,
+			ReadOnly:        readOnly,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				file, err = os.OpenFile(name, flag, mode)
+				return file, err
+			},
+		})
+		if err != nil {
+			return err
+		}
+		return db.View(func(tx *bbolt.Tx) error { return checkFormat(tx, path, info.Size(), o.Program) })
+	})
+	if err == nil {
+		return db, nil
+	}
+	if file != nil {
+		file.Close() // bbolt forgets it where it panics, and the lock is the file's
+	}
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("another program has %s open: %w", path, store.ErrInUse)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, &store.DamageError{Place: path, Problem: err.Error()}
+	}
+	return nil, err
+}
+
+// create makes an empty store under a temporary name and moves it into place.
+// The caller holds the folder.
+func create(dir, program string) error {
+	temporary := filepath.Join(dir, FileName+".new")
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // left by a crash
+	}
+	db, err := bbolt.Open(temporary, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(db.Update(func(tx *bbolt.Tx) error { return writeFormat(tx, program) }), db.Sync(), db.Close())
+	if err != nil {
+		return errors.Join(fmt.Errorf("create %s: %w", temporary, err), os.Remove(temporary))
+	}
+	return moveIntoPlace(temporary, filepath.Join(dir, FileName))
+}
+
+// moveIntoPlace renames a synced file and makes the new name durable.
+func moveIntoPlace(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(to))
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// lockFolder makes the folder where it is missing and takes its lock, which ends
+// with the process.
+func lockFolder(dir string) (*os.File, error) {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		if err := syncFolder(filepath.Dir(dir)); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = fmt.Errorf("another collector uses %s: %w", dir, store.ErrInUse)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// bucket returns a bucket, which is there since the store was made.
+func bucket(tx *bbolt.Tx, name string) (*bbolt.Bucket, error) {
+	b := tx.Bucket([]byte(name))
+	if b == nil {
+		return nil, &store.DamageError{Place: tx.DB().Path() + ": bucket " + name, Problem: "it is missing"}
+	}
+	return b, nil
+}
+
+// get returns the checked content of a record, or store.ErrNotFound.
+// It is valid until the transaction ends.
+func get(tx *bbolt.Tx, name string, key []byte) ([]byte, error) {
+	b, err := bucket(tx, name)
+	if err != nil {
+		return nil, err
+	}
+	sealed := b.Get(key)
+	if sealed == nil {
+		return nil, store.ErrNotFound
+	}
+	return unseal(tx, name, key, sealed)
+}
+
+// put stores parts as one record. The parts may be reused after it returns.
+func put(tx *bbolt.Tx, name string, key []byte, parts ...[]byte) error {
+	b, err := bucket(tx, name)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, seal(name, key, parts...))
+}
+
+// remove deletes a record, or answers store.ErrNotFound.
+func remove(tx *bbolt.Tx, name string, key []byte) error {
+	b, err := bucket(tx, name)
+	if err != nil {
+		return err
+	}
+	if b.Get(key) == nil {
+		return store.ErrNotFound
+	}
+	return b.Delete(key)
+}
