@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -48,4 +49,13 @@ func giveWay(group int) {
 	)
 	_ = unix.Setpriority(unix.PRIO_PGRP, group, 10)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoGroup, uintptr(group), ioprioBestEffort|ioprioLowest)
+}
+
+// endGroup ends this process and, where it leads a process group, everybody in
+// it. The tools in groups of their own follow by Pdeathsig.
+func endGroup() {
+	if unix.Getpgrp() == unix.Getpid() {
+		_ = unix.Kill(0, unix.SIGKILL)
+	}
+	os.Exit(1)
 }
