@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// ParseConfig reads the text of a configuration file over c and returns the
+// result. It is strict: an unknown or repeated key, a value of the wrong form, a
+// second document is an error, and all of them come at once.
+func ParseConfig(c Config, file string, text []byte) (Config, error) {
+	r := configReader{file: file}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, second yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return c, nil
+	case err != nil:
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := decoder.Decode(&second); err == nil {
+		r.fault(&second, "a second document: the agent reads one")
+	} else if !errors.Is(err, io.EOF) {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	r.config(&c, document.Content[0])
+	return c, errors.Join(r.faults...)
+}
+
+// configReader collects the faults of one file.
+type configReader struct {
+	file   string
+	faults []error
+}
+
+func (r *configReader) fault(at *yaml.Node, format string, args ...any) {
+	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: "+format, append([]any{r.file, at.Line, at.Column}, args...)...))
+}
+
+func (r *configReader) config(c *Config, n *yaml.Node) {
+	if n.Tag == "!!null" {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		r.fault(n, "the configuration is a mapping of keys: write it like\n  join: collector.example.org:8481")
+		return
+	}
+	settings := Settings()
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key.Value })
+		if at < 0 {
+			r.fault(key, "unknown key %q%s", key.Value, didYouMean(key.Value, settings))
+			continue
+		}
+		values, ok := r.values(settings[at], value)
+		if !ok {
+			continue
+		}
+		if err := settings[at].Set(c, values); err != nil {
+			r.fault(value, "%s: %w", key.Value, err)
+		}
+	}
+}
+
+// values returns the texts of a value that has the form its setting asks for.
+func (r *configReader) values(s Setting, n *yaml.Node) (values []string, ok bool) {
+	kind, example := yaml.ScalarNode, s.Key+": VALUE"
+	switch s.Form {
+	case List:
+		kind, example = yaml.SequenceNode, s.Key+": [VALUE, …]"
+	case Pairs:
+		kind, example = yaml.MappingNode, s.Key+": {KEY: VALUE, …}"
+	}
+	if n.Kind != kind || n.Tag == "!!null" {
+		r.fault(n, "%s: write it like %s", s.Key, example)
+		return nil, false
+	}
+	if s.Form == One {
+		return []string{n.Value}, true
+	}
+	values = []string{}
+	for i, entry := range n.Content {
+		if entry.Kind != yaml.ScalarNode || entry.Tag == "!!null" {
+			r.fault(entry, "%s: write it like %s", s.Key, example)
+			return nil, false
+		}
+		if s.Form == Pairs && i%2 == 1 {
+			values[len(values)-1] += "=" + entry.Value
+		} else {
+			values = append(values, entry.Value)
+		}
+	}
+	return values, true
+}
+
+// didYouMean names the key that a misspelt one is nearest to, if any is near.
+func didYouMean(word string, settings []Setting) string {
+	nearest := slices.MinFunc(settings, func(a, b Setting) int {
+		return cmp.Compare(distance(word, a.Key), distance(word, b.Key))
+	})
+	if d := distance(word, nearest.Key); d > 1+len(nearest.Key)/4 {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %q?", nearest.Key)
+}
+
+// distance is how many letters must be added, dropped or changed to make a of b
+// (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
