@@ -18,10 +18,12 @@ type Batch struct {
 
 // AgentReport is the latest state of one agent's checks, as one value.
 type AgentReport struct {
-	Agent    string
-	Epoch    uint64
-	Seq      uint64
-	Received time.Time // to the nanosecond; the zone is not kept
+	Agent string
+	// Epoch and Seq are of the newest report that Hot tells of. A report settled
+	// behind it comes as the same Epoch and Seq with a larger Settled.
+	Epoch, Seq uint64
+	Settled    holdfast.Progress // which reports this and earlier batches hold
+	Received   time.Time         // to the nanosecond; the zone is not kept
 	// Hot is opaque: what changes with every report.
 	Hot []byte
 	// Texts is opaque: what seldom changes. Nil leaves the stored texts as they

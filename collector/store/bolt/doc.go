@@ -5,7 +5,7 @@
 //	meta                 key                          value
 //	  format             "format"                     number of this layout, uint32
 //	  program            "program"                    version of the program that wrote the format
-//	reports              agent                        epoch, seq, received (8 bytes each), hot
+//	reports              agent                        epoch, seq, received (8 bytes each), settled, hot
 //	texts                agent                        texts
 //	histories            check                        value
 //	transitions          time, number                 service, from, to, score, cause, value

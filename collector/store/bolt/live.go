@@ -12,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/store"
 )
 
@@ -83,9 +84,6 @@ func checkBatch(b store.Batch) error {
 	return nil
 }
 
-// reportHead is the bytes before hot: epoch, seq, received.
-const reportHead = 24
-
 // putReport stores a report unless a newer one of its agent is there.
 func (s *Store) putReport(tx *bbolt.Tx, r store.AgentReport) error {
 	key := []byte(r.Agent)
@@ -94,16 +92,12 @@ func (s *Store) putReport(tx *bbolt.Tx, r store.AgentReport) error {
 	case errors.Is(err, store.ErrDamaged):
 		// Nobody can tell how old it was, and what replaces it is good.
 		s.log.Warn("damaged report replaced", "agent", r.Agent, "err", err)
-	case err == nil && len(stored) >= reportHead && older(r, stored):
+	case err == nil && older(r, stored):
 		return nil
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return err
 	}
-	head := make([]byte, 0, reportHead)
-	head = binary.BigEndian.AppendUint64(head, r.Epoch)
-	head = binary.BigEndian.AppendUint64(head, r.Seq)
-	head = binary.BigEndian.AppendUint64(head, uint64(r.Received.UnixNano()))
-	if err := put(tx, bucketReports, key, head, r.Hot); err != nil {
+	if err := put(tx, bucketReports, key, encodeHead(r), r.Hot); err != nil {
 		return err
 	}
 	if r.Texts == nil {
@@ -114,6 +108,9 @@ func (s *Store) putReport(tx *bbolt.Tx, r store.AgentReport) error {
 
 // older reports whether r comes before the stored report.
 func older(r store.AgentReport, stored []byte) bool {
+	if len(stored) < 16 {
+		return false
+	}
 	epoch, seq := binary.BigEndian.Uint64(stored), binary.BigEndian.Uint64(stored[8:])
 	return r.Epoch < epoch || r.Epoch == epoch && r.Seq < seq
 }
@@ -128,17 +125,52 @@ func putHistory(tx *bbolt.Tx, h store.History) error {
 	return nil
 }
 
+// encodeHead writes what stands before hot: epoch, seq, received, what is settled
+// (its epoch and through, the number of runs, the runs).
+func encodeHead(r store.AgentReport) []byte {
+	head := make([]byte, 0, 48)
+	head = binary.BigEndian.AppendUint64(head, r.Epoch)
+	head = binary.BigEndian.AppendUint64(head, r.Seq)
+	head = binary.BigEndian.AppendUint64(head, uint64(r.Received.UnixNano()))
+	head = binary.AppendUvarint(head, r.Settled.Epoch)
+	head = binary.AppendUvarint(head, r.Settled.Through)
+	head = binary.AppendUvarint(head, uint64(len(r.Settled.Beyond)))
+	for _, run := range r.Settled.Beyond {
+		head = binary.AppendUvarint(head, run.First)
+		head = binary.AppendUvarint(head, run.Last)
+	}
+	return head
+}
+
+// decodeReport reads what encodeHead wrote and the hot part behind it.
+func decodeReport(agent string, content []byte) (store.AgentReport, error) {
+	r := store.AgentReport{Agent: agent}
+	if len(content) < 24 {
+		return r, errFields
+	}
+	r.Epoch = binary.BigEndian.Uint64(content)
+	r.Seq = binary.BigEndian.Uint64(content[8:])
+	r.Received = time.Unix(0, int64(binary.BigEndian.Uint64(content[16:]))).UTC()
+	content = content[24:]
+	var runs uint64
+	content, err := cutNumbers(content, &r.Settled.Epoch, &r.Settled.Through, &runs)
+	for ; err == nil && runs > 0; runs-- {
+		var run holdfast.SeqRange
+		content, err = cutNumbers(content, &run.First, &run.Last)
+		r.Settled.Beyond = append(r.Settled.Beyond, run)
+	}
+	r.Hot = content
+	return r, err
+}
+
 // AgentReports yields the latest report of every agent.
 func (s *Store) AgentReports(ctx context.Context) iter.Seq2[store.AgentReport, error] {
 	return mapped(s.scanBoth(ctx, bucketReports, bucketTexts, span{}), func(p pair) (store.AgentReport, error) {
-		r := store.AgentReport{Agent: string(p.key)}
-		if len(p.content) < reportHead {
+		r, err := decodeReport(string(p.key), p.content)
+		if err != nil {
 			return r, s.senseless(bucketReports, p.key)
 		}
-		r.Epoch = binary.BigEndian.Uint64(p.content)
-		r.Seq = binary.BigEndian.Uint64(p.content[8:])
-		r.Received = time.Unix(0, int64(binary.BigEndian.Uint64(p.content[16:]))).UTC()
-		r.Hot, r.Texts = p.content[reportHead:], p.beside
+		r.Texts = p.beside
 		return r, nil
 	})
 }

@@ -143,3 +143,15 @@ func cutField(b []byte) (field string, rest []byte, err error) {
 	b = b[size:]
 	return string(b[:n]), b[n:], nil
 }
+
+// cutNumbers takes numbers off the front of b.
+func cutNumbers(b []byte, numbers ...*uint64) (rest []byte, err error) {
+	for _, number := range numbers {
+		n, size := binary.Uvarint(b)
+		if size <= 0 {
+			return nil, errFields
+		}
+		*number, b = n, b[size:]
+	}
+	return b, nil
+}
