@@ -33,6 +33,8 @@ type Command struct {
 	Stdin     io.Reader // default: nothing to read
 	StdoutMax int       // bytes of stdout kept, default 16 MiB; the rest is read and dropped
 	StderrMax int       // bytes of stderr kept, default 64 KiB
+	StdoutTo  io.Writer // where stdout goes as it comes, in place of Output.Stdout; nil: it is kept
+	StderrTo  io.Writer // where stderr goes as it comes, besides Output.Stderr; nil: nowhere
 }
 
 // Output is what a tool said.
@@ -67,6 +69,12 @@ func Run(ctx context.Context, c Command) (Output, error) {
 		cmd.Dir = c.Dir
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, stdout, stderr
+	if c.StdoutTo != nil {
+		cmd.Stdout = c.StdoutTo
+	}
+	if c.StderrTo != nil {
+		cmd.Stderr = io.MultiWriter(stderr, c.StderrTo)
+	}
 	cmd.WaitDelay = lingering
 	err := runGroup(cmd, isHeavy(ctx))
 

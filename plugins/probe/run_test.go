@@ -40,6 +40,16 @@ func TestRunCapsOutput(t *testing.T) {
 	}
 }
 
+func TestRunStreams(t *testing.T) {
+	var stdout, stderr strings.Builder
+	c := shell(`echo out; echo err >&2`)
+	c.StdoutTo, c.StderrTo, c.StderrMax = &stdout, &stderr, 2
+	out, err := probe.Run(t.Context(), c)
+	if err != nil || stdout.String() != "out\n" || stderr.String() != "err\n" || len(out.Stdout) != 0 || string(out.Stderr) != "er" {
+		t.Errorf("got %q and %q, kept %+v, %v; want out streamed and not kept, err both", &stdout, &stderr, out, err)
+	}
+}
+
 func TestRunErrors(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
