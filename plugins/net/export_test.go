@@ -1,0 +1,4 @@
+package net
+
+// ProbesWith is Probes with another resolver than the host's own.
+var ProbesWith = probes
