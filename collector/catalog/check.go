@@ -21,15 +21,8 @@ var validityLimits = [4]holdfast.Duration{
 const leastEvery = holdfast.Duration(time.Second)
 
 // written reports whether any key of a check is there.
-func (k *checkKeys) written() bool { return k.first() != nil }
-
-func (k *checkKeys) first() *node {
-	for _, n := range []*node{k.Probe.node, k.On.node, k.Every.node, k.Timeout.node, k.With.node} {
-		if n != nil {
-			return n
-		}
-	}
-	return nil
+func (k *checkKeys) written() bool {
+	return k.Probe.given() || k.On.given() || k.Every.given() || k.Timeout.given() || k.With.given()
 }
 
 // check builds a check of a need, copy or kept plan; nil where none is written.
@@ -49,14 +42,13 @@ func (r *resolver) check(k *checkKeys, n *node, id string, tier int) *holdfast.C
 
 // anyCheck builds a check, of a test too.
 func (r *resolver) anyCheck(k *checkKeys, n *node, id string) *holdfast.Check {
-	for _, m := range []struct {
-		key   string
-		given bool
-	}{{"probe", k.Probe.given()}, {"on", k.On.given()}, {"every", k.Every.given()}} {
-		if !m.given {
-			r.addKey(n, fmt.Sprintf("key %s is missing", quote(m.key)), "a check has probe, on and every")
+	var missing []string
+	for _, key := range []string{"probe", "on", "every"} {
+		if n.member(key) == nil {
+			missing = append(missing, key)
 		}
 	}
+	r.addMissing(n, missing, "a check has probe, on and every")
 	c := &holdfast.Check{ID: id, Probe: k.Probe.V, On: k.On.V, Every: k.Every.V, Timeout: k.Timeout.V, With: k.With.V}
 	if k.Every.V > 0 && k.Every.V < leastEvery {
 		r.add(k.Every.node, fmt.Sprintf("%s is below the shortest interval, %s", c.Every, leastEvery), "")

@@ -117,11 +117,13 @@ func (d *decoder) document(n *node, v reflect.Value) {
 		}
 		d.decode(m, v.FieldByIndex(keys[i].index))
 	}
+	var missing []string
 	for _, k := range keys {
 		if k.mandatory && n.member(k.name) == nil {
-			d.addKey(n, fmt.Sprintf("key %s is missing", quote(k.name)), "")
+			missing = append(missing, k.name)
 		}
 	}
+	d.addMissing(n, missing, "")
 }
 
 func (d *decoder) unknownKey(m *node, keys []key) {
@@ -134,7 +136,11 @@ func (d *decoder) unknownKey(m *node, keys []key) {
 		d.addKey(m, problem+": did you mean "+quote(best)+"?", "")
 		return
 	}
-	d.addKey(m, problem, "known here: "+strings.Join(known, ", "))
+	hint := "known here: " + strings.Join(known, ", ")
+	if m.parent.parent == nil && slices.ContainsFunc(documents, func(d documentKind) bool { return d.heading == m.key }) {
+		hint = fmt.Sprintf("the first key says what a document is: put %s there", quote(m.key))
+	}
+	d.addKey(m, problem, hint)
 }
 
 // want reports a node of another shape.
@@ -153,8 +159,13 @@ func (d *decoder) want(n *node, k kind, what string) bool {
 // scalarText returns the text of a scalar whose YAML type is one of tags.
 func (d *decoder) scalarText(n *node, what, hint string, tags ...string) (string, bool) {
 	if n.kind != scalar || !slices.Contains(tags, n.tag) {
-		if n.kind == scalar && n.tag != "null" && slices.Contains(tags, "str") {
+		switch {
+		case n.kind == scalar && n.tag == "null":
+			hint = "leave the key out, or give it a value"
+		case n.kind == scalar && slices.Contains(tags, "str"):
 			hint = fmt.Sprintf("quote it: \"%s\"", n.text)
+		case n.kind == scalar && n.tag == "str" && plainNumber.MatchString(n.text):
+			hint = "write it without quotes"
 		}
 		d.add(n, fmt.Sprintf("is %s, want %s", n.describe(), what), hint)
 		return "", false

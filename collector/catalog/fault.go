@@ -64,7 +64,15 @@ type faults struct {
 }
 
 func fault(n *node, problem, hint string) Fault {
-	return Fault{File: n.file, Line: n.line, Column: n.column, Path: n.path(), Problem: problem, Hint: hint}
+	return Fault{File: n.file, Line: n.line, Column: n.column, Path: shorten(n.path(), 200), Problem: problem, Hint: hint}
+}
+
+// shorten cuts what is longer than most characters.
+func shorten(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
 }
 
 // add reports an error in the value n.
@@ -82,8 +90,22 @@ func (f *faults) addKey(n *node, problem, hint string) {
 }
 
 // addAt reports an error where there is no value to point at.
-func (f *faults) addAt(p place, path, problem, hint string) {
-	f.errors = append(f.errors, Fault{File: p.file, Line: p.line, Column: p.column, Path: path, Problem: problem, Hint: hint})
+func (f *faults) addAt(p place, problem, hint string) {
+	f.errors = append(f.errors, Fault{File: p.file, Line: p.line, Column: p.column, Problem: problem, Hint: hint})
+}
+
+// addMissing reports mandatory keys that n, a mapping, does not have.
+func (f *faults) addMissing(n *node, keys []string, hint string) {
+	for i, k := range keys {
+		keys[i] = quote(k)
+	}
+	switch len(keys) {
+	case 0:
+	case 1:
+		f.addKey(n, fmt.Sprintf("key %s is missing", keys[0]), hint)
+	default:
+		f.addKey(n, fmt.Sprintf("keys %s are missing", strings.Join(keys, ", ")), hint)
+	}
 }
 
 // warn reports what reads well and is probably not meant.
@@ -122,10 +144,5 @@ func excerpt(line string, column int) string {
 // quote shows a piece of the catalogue in a message: in back quotes, on one line,
 // cut where it is long.
 func quote(s string) string {
-	const most = 60
-	q := strings.Trim(fmt.Sprintf("%q", s), `"`)
-	if utf8.RuneCountInString(q) > most {
-		q = string([]rune(q)[:most]) + "…"
-	}
-	return "`" + q + "`"
+	return "`" + shorten(strings.Trim(fmt.Sprintf("%q", s), `"`), 60) + "`"
 }

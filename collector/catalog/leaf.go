@@ -228,7 +228,8 @@ func (l flag) pointer() *bool {
 // count is a whole number from 0.
 type count struct {
 	where
-	V int
+	V  int
+	ok bool // it is one
 }
 
 func (l *count) read(n *node, d *decoder) {
@@ -242,7 +243,7 @@ func (l *count) read(n *node, d *decoder) {
 		d.add(n, fmt.Sprintf("%s is not a whole number from 0", quote(s)), "")
 		return
 	}
-	l.V = v
+	l.V, l.ok = v, true
 }
 
 func (*count) schema(*schemas) *jsonschema.Schema {
@@ -256,7 +257,6 @@ type number struct {
 }
 
 func (l *number) read(n *node, d *decoder) {
-	l.stand(n)
 	s, ok := d.scalarText(n, "a number", "", "int", "float")
 	if !ok {
 		return
@@ -266,6 +266,7 @@ func (l *number) read(n *node, d *decoder) {
 		d.add(n, fmt.Sprintf("%s is out of range", quote(s)), "")
 		return
 	}
+	l.stand(n) // one that cannot be read is as good as not given
 	l.V = v
 }
 

@@ -37,9 +37,10 @@ func Load(dir string, o Options) (*holdfast.Catalogue, error) {
 func Parse(files map[string][]byte, o Options) (*holdfast.Catalogue, error) {
 	r := &resolver{faults: &faults{}, options: o}
 	decoder := &decoder{faults: r.faults, types: make(map[reflect.Type][]key)}
+	converter := &converter{faults: r.faults}
 	complete := true
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		documents, ok := parseYAML(name, files[name], r.faults)
+		documents, ok := converter.documents(name, files[name])
 		for _, n := range documents {
 			complete = r.take(n, decoder) && complete
 		}
@@ -69,7 +70,11 @@ func (r *resolver) take(n *node, d *decoder) bool {
 		headings[i] = kind.heading
 	}
 	if n.kind != mapping || len(n.members) == 0 {
-		r.add(n, fmt.Sprintf("the document is %s, want a mapping", n.describe()), "its first key says what it is: "+strings.Join(headings, ", "))
+		what := n.describe()
+		if n.kind == mapping {
+			what = "empty"
+		}
+		r.add(n, fmt.Sprintf("the document is %s, want a mapping", what), "its first key says what it is: "+strings.Join(headings, ", "))
 		return false
 	}
 	first := n.members[0]
@@ -86,10 +91,6 @@ func (r *resolver) take(n *node, d *decoder) bool {
 		}
 		r.addKey(first, fmt.Sprintf("the first key %s does not say what the document is", quote(first.key)), hint)
 		return false
-	}
-	n.key = first.key
-	if first.kind == scalar && nameSyntax.MatchString(first.text) {
-		n.key += "." + first.text
 	}
 	switch first.key {
 	case "service":

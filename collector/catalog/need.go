@@ -142,7 +142,7 @@ func (s *service) trained(d *needDoc) int {
 	if !d.Trained.given() {
 		return 1
 	}
-	if d.Trained.V == 0 && d.Trained.node.tag == "int" {
+	if d.Trained.ok && d.Trained.V == 0 {
 		s.add(d.Trained.node, "trained must be 1 or more", "leave the need out where nobody must be trained")
 	}
 	return d.Trained.V

@@ -14,7 +14,9 @@ import (
 func (r *resolver) resolveSites() []holdfast.Site {
 	docs := make(map[string]*siteDoc, len(r.sites))
 	for _, d := range r.sites {
-		docs[d.Site.V] = d
+		if d.Site.V != "" {
+			docs[d.Site.V] = d
+		}
 		r.known("site", d.Within, r.names.sites)
 	}
 	var out []holdfast.Site
@@ -23,7 +25,7 @@ func (r *resolver) resolveSites() []holdfast.Site {
 		above := []string{d.Site.V}
 		for up := docs[d.Within.V]; up != nil; up = docs[up.Within.V] {
 			if slices.Contains(above, up.Site.V) {
-				if up == d { // each site of the ring reports once, those hanging off it do not
+				if up == d && slices.Min(above) == d.Site.V { // once a ring
 					r.add(d.Within.node, "sites lie within each other: "+strings.Join(append(above, up.Site.V), " within "), "one of them must stand free")
 				}
 				break

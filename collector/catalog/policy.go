@@ -102,7 +102,7 @@ func (r *resolver) bands(d *policyDoc, bands map[holdfast.State]holdfast.Band) {
 			r.addKey(b.node, fmt.Sprintf("no state %s", quote(state)), r.didYouMean(state, states))
 			continue
 		}
-		if b.Low.V > b.High.V || b.High.V > 100 {
+		if b.Low.ok && b.High.ok && (b.Low.V > b.High.V || b.High.V > 100) {
 			r.add(b.node, fmt.Sprintf("band %d to %d is not a range within 0 to 100", b.Low.V, b.High.V), "")
 		}
 		bands[holdfast.State(state)] = holdfast.Band{Low: b.Low.V, High: b.High.V}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -81,6 +82,9 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // holds walks a setting along its schema, to point at the very key.
 func (r *resolver) holds(p *probeSchema, n *node, s *jsonschema.Schema) {
+	if n.kind == scalar && n.tag == "null" {
+		return // reported when it was read
+	}
 	types := s.Types
 	if s.Type != "" {
 		types = []string{s.Type}
@@ -138,7 +142,18 @@ func (r *resolver) holdsScalar(n *node, s *jsonschema.Schema) {
 			r.add(n, fmt.Sprintf("%s is not one of %s", quote(n.text), strings.Join(words, ", ")), r.nearest(n.text, words))
 		}
 	}
-	if s.Pattern == "" || n.tag == "int" || n.tag == "float" || n.tag == "bool" {
+	if n.tag == "int" || n.tag == "float" {
+		v, err := strconv.ParseFloat(n.text, 64)
+		switch {
+		case err != nil:
+		case s.Minimum != nil && v < *s.Minimum:
+			r.add(n, fmt.Sprintf("%s is less than %v", n.text, *s.Minimum), s.Description)
+		case s.Maximum != nil && v > *s.Maximum:
+			r.add(n, fmt.Sprintf("%s is more than %v", n.text, *s.Maximum), s.Description)
+		}
+		return
+	}
+	if s.Pattern == "" || n.tag == "bool" {
 		return
 	}
 	if pattern, err := regexp.Compile(s.Pattern); err == nil && !pattern.MatchString(n.text) {

@@ -8,11 +8,14 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// documents lists every kind of document by its first key.
-var documents = []struct {
+// documentKind is a kind of document, known by its first key.
+type documentKind struct {
 	heading string
 	what    reflect.Type
-}{
+}
+
+// documents lists every kind.
+var documents = []documentKind{
 	{"service", reflect.TypeFor[serviceDoc]()},
 	{"site", reflect.TypeFor[siteDoc]()},
 	{"team", reflect.TypeFor[teamDoc]()},

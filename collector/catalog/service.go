@@ -23,7 +23,7 @@ func (s *service) resolve() holdfast.Service {
 		Site: s.known("site", d.Site, s.names.sites), Host: d.Host.V, Was: d.Was.V,
 		Source: place{d.node.file, d.node.line, 0}.String(),
 	}
-	if d.Tier.given() && !validTier(d.Tier.V) && d.Tier.node.tag == "int" {
+	if d.Tier.ok && !validTier(d.Tier.V) {
 		s.add(d.Tier.node, fmt.Sprintf("%s is not a tier", quote(d.Tier.node.text)), "1 is the most critical, 4 the least")
 	}
 	if d.BIA == nil {
