@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/fnv"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -52,6 +54,7 @@ const minSpool = holdfast.Bytes(256 << 10)
 
 var (
 	errDamaged = errors.New("the file is damaged")
+	errNewer   = errors.New("written by a newer holdfast")
 	errRecord  = errors.New("the record is damaged")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
@@ -88,21 +91,57 @@ func (o *Outbox) open() error {
 		return o.db.View(o.read)
 	})
 	if err == nil {
-		if _, unsound := os.Stat(o.path + soundSuffix); unsound != nil {
-			o.begin(o.epoch)
-			o.log.Warn("the last run ended while its results were in memory only: new epoch", "epoch", o.epoch)
-			return o.save()
-		}
-		return nil
+		return o.checkSound()
 	}
 	if o.db != nil {
 		_ = guard(o.db.Close)
 		o.db = nil
 	}
-	if errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+	var system syscall.Errno
+	if errors.As(err, &system) || errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, errNewer) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+// checkSound begins a new epoch where sequence numbers may have been given out
+// that the file knows nothing of: the last run ended with reports in memory only,
+// or the newest write is gone because one of bbolt's two first pages, of which
+// the other is as old as the write before, cannot be read.
+func (o *Outbox) checkSound() error {
+	_, unsound := os.Stat(o.path + soundSuffix)
+	if unsound == nil && firstPagesSound(o.path) {
+		return nil
+	}
+	o.begin(o.epoch)
+	o.log.Warn("the spool may lack what was written last: new epoch", "file", o.path, "epoch", o.epoch)
+	if err := o.save(); err != nil {
+		return err
+	}
+	return o.trust()
+}
+
+// firstPagesSound reports whether both of bbolt's meta pages carry their
+// checksum (bbolt, internal/common/meta.go: 56 bytes and their FNV-1a, after a
+// page header of 16).
+func firstPagesSound(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for page := range int64(2) {
+		meta := make([]byte, 64)
+		if _, err := f.ReadAt(meta, page*int64(os.Getpagesize())+16); err != nil {
+			return false
+		}
+		h := fnv.New64a()
+		h.Write(meta[:56])
+		if binary.NativeEndian.Uint64(meta[56:]) != h.Sum64() {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *Outbox) boltOptions() *bbolt.Options {
@@ -127,14 +166,16 @@ func (o *Outbox) read(tx *bbolt.Tx) error {
 		return fmt.Errorf("%w: standing: %w", errDamaged, err)
 	}
 	if s.Format > spoolFormat {
-		return fmt.Errorf("it has format %d, written by a newer holdfast; this one reads up to %d\nhint: run the newer version, or move the file away", s.Format, spoolFormat)
+		return fmt.Errorf("%w: it has format %d, this one reads up to %d\nhint: run the newer version, or move the file away", errNewer, s.Format, spoolFormat)
 	}
 	o.epoch, o.last, o.observed = s.Epoch, s.Last, s.Observed
+	var before uint64
 	err := reports.ForEach(func(k, v []byte) error {
-		if len(k) != 8 {
-			return fmt.Errorf("%w: key %x among the reports", errDamaged, k)
+		if len(k) != 8 || binary.BigEndian.Uint64(k) <= before || binary.BigEndian.Uint64(k) > s.Last {
+			return fmt.Errorf("%w: key %x after report %d of %d", errDamaged, k, before, s.Last)
 		}
-		e := entry{seq: binary.BigEndian.Uint64(k), bytes: len(v), born: o.options.Elapsed(), same: true}
+		before = binary.BigEndian.Uint64(k)
+		e := entry{seq: before, bytes: len(v), born: o.options.Elapsed(), same: true}
 		var l letter
 		if decode(k, v, &l) == nil {
 			e.born -= max(0, o.options.Now().Sub(l.At))
