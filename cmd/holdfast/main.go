@@ -64,5 +64,6 @@ Then:    holdfast status, holdfast service show NAME`,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	root.AddCommand(versionCommand())
+	root.AddCommand(catalogCommand())
 	return root
 }
