@@ -20,6 +20,15 @@ type Event struct {
 	Warnings  []Fault
 	Err       error  // why it was refused: [Errors], or the files could not be read
 	Hash      string // of the contents, empty where they could not be read
+	Files     map[string][]byte
+}
+
+// Read reads the catalogue of dir once, as Watch would deliver it.
+func Read(dir string, o Options) Event {
+	var e Event
+	w := watcher{dir: dir, options: o, deliver: func(got Event) { e = got }}
+	w.read(w.look())
+	return e
 }
 
 // Watch follows the catalogue of dir until ctx ends. It digests the files every
@@ -89,7 +98,7 @@ func (w *watcher) read(files map[string][]byte, now state) {
 		w.deliver(Event{Err: unreadable(now.problem)})
 		return
 	}
-	e := Event{Hash: now.hash}
+	e := Event{Hash: now.hash, Files: files}
 	o := w.options
 	o.Warn = func(f Fault) { e.Warnings = append(e.Warnings, f) }
 	e.Catalogue, e.Err = Parse(files, o)
