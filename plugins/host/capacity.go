@@ -13,7 +13,7 @@ import (
 )
 
 // capacity is the probe host.capacity.
-type capacity struct{ storage *waiter }
+type capacity struct{ storage *storage }
 
 type capacitySettings struct {
 	Path   string         `json:"path" jsonschema:"where the service's data would be restored"`

@@ -13,7 +13,7 @@ import (
 )
 
 // disk is the probe host.disk.
-type disk struct{ storage *waiter }
+type disk struct{ storage *storage }
 
 type diskSettings struct {
 	Path   string `json:"path" jsonschema:"a path on the file system to look at"`

@@ -41,7 +41,7 @@ import (
 
 // Probes lists the probes of this plugin.
 func Probes() []probe.Probe {
-	storage := new(waiter)
+	storage := new(storage)
 	return []probe.Probe{
 		resources{},
 		disk{storage},

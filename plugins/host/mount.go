@@ -16,7 +16,7 @@ import (
 )
 
 // mount is the probe host.mount.
-type mount struct{ storage *waiter }
+type mount struct{ storage *storage }
 
 type mountSettings struct {
 	Path string `json:"path" jsonschema:"where a file system must be mounted"`

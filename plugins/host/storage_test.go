@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -196,4 +197,20 @@ func TestDeafStorage(t *testing.T) {
 		}
 		break
 	}
+}
+
+// TestDiskTogether: several checks of one path at the same instant share the
+// question and all get its answer.
+func TestDiskTogether(t *testing.T) {
+	p := find(t, "host.disk")
+	var checks sync.WaitGroup
+	for range 16 {
+		checks.Go(func() {
+			o, err := p.Observe(t.Context(), probe.Request{Settings: `{"path":"/"}`})
+			if err != nil || o.Outcome != holdfast.OK {
+				t.Errorf("got %s %q, %v, want ok", o.Outcome, o.Summary, err)
+			}
+		})
+	}
+	checks.Wait()
 }

@@ -48,7 +48,7 @@ func (p names) Observe(ctx context.Context, r probe.Request) (probe.Observation,
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	patience, cancel := answerTime(ctx)
+	patience, cancel := probe.AnswerTime(ctx)
 	defer cancel()
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(s.Name), kind).SetEdns0(1232, false)
 	start := time.Now()

@@ -17,7 +17,7 @@ import (
 
 // fault says what an error of reaching something means: it is broken, which is an
 // observation, or nobody can tell, which is an error. ctx is the check's own,
-// not that of answerTime.
+// not that of probe.AnswerTime.
 func fault(ctx context.Context, what string, err error) (probe.Observation, error) {
 	if ctx.Err() != nil {
 		return probe.Observation{}, probe.Unable(holdfast.Timeout, "reach %s: %w", what, ctx.Err())

@@ -63,7 +63,7 @@ func (p web) Observe(ctx context.Context, r probe.Request) (probe.Observation, e
 		return probe.Observation{}, err
 	}
 	client := p.client(trusted, s.Redirects)
-	patience, cancel := answerTime(ctx)
+	patience, cancel := probe.AnswerTime(ctx)
 	defer cancel()
 	var lookingUp atomic.Bool // the client does not tell a slow look-up from a slow answer
 	traced := httptrace.WithClientTrace(patience, &httptrace.ClientTrace{

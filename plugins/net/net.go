@@ -30,7 +30,6 @@
 package net
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -76,14 +75,4 @@ func clip(s string) string {
 		return strings.ToValidUTF8(s[:500], "") + "…"
 	}
 	return s
-}
-
-// answerTime ends a little before ctx, so that silence of what is asked (failed,
-// timeout) can be told from our own time running out (cannot tell).
-func answerTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := 9 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = time.Until(deadline) * 9 / 10
-	}
-	return context.WithTimeout(ctx, limit)
 }

@@ -39,7 +39,7 @@ func (p tcp) Observe(ctx context.Context, r probe.Request) (probe.Observation, e
 	if err := checkAddress(s.Address); err != nil {
 		return probe.Observation{}, err
 	}
-	patience, cancel := answerTime(ctx)
+	patience, cancel := probe.AnswerTime(ctx)
 	defer cancel()
 	start := time.Now()
 	conn, err := p.dialer.DialContext(patience, "tcp", s.Address)

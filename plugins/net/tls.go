@@ -44,7 +44,7 @@ func (p handshake) Observe(ctx context.Context, r probe.Request) (probe.Observat
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	patience, cancel := answerTime(ctx)
+	patience, cancel := probe.AnswerTime(ctx)
 	defer cancel()
 	start := time.Now()
 	raw, err := p.dialer.DialContext(patience, "tcp", s.Address)

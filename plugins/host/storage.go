@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"sync"
 	"syscall"
-	"time"
 
 	psdisk "github.com/shirou/gopsutil/v3/disk"
 
@@ -14,74 +12,25 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
-// waiter asks file systems that may never answer, such as a network mount whose
-// server is gone: the kernel then holds the call, and nothing can cancel it.
-// It leaves at most one such call behind for each path.
-type waiter struct {
-	mu   sync.Mutex
-	held map[string]bool // guarded by mu: paths with a call under way
-}
+// storage asks file systems for their room, one question a path at a time.
+type storage struct{ held probe.Held[*psdisk.UsageStat] }
 
 // errSilent says that a file system did not answer in time.
 var errSilent = errors.New("the file system does not answer")
 
 // usage returns the room on the file system that holds path. Its errors are
 // errSilent, that of ctx, and those of statfs(2).
-func (w *waiter) usage(ctx context.Context, path string) (*psdisk.UsageStat, error) {
-	type answer struct {
-		usage *psdisk.UsageStat
-		err   error
-	}
-	if !w.take(path) {
-		return nil, errSilent
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		// Its owner is w: it cannot be waited for while the kernel holds it.
-		defer w.release(path)
-		u, err := psdisk.UsageWithContext(ctx, path)
-		answers <- answer{u, err}
-	}()
-	patience, cancel := answerTime(ctx)
+func (s *storage) usage(ctx context.Context, path string) (*psdisk.UsageStat, error) {
+	patience, cancel := probe.AnswerTime(ctx)
 	defer cancel()
-	select {
-	case a := <-answers:
-		return a.usage, a.err
-	case <-patience.Done():
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	u, err := s.held.Do(patience, path, func() (*psdisk.UsageStat, error) { return psdisk.Usage(path) })
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case patience.Err() != nil:
 		return nil, errSilent
 	}
-}
-
-func (w *waiter) take(path string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.held[path] {
-		return false
-	}
-	if w.held == nil {
-		w.held = map[string]bool{}
-	}
-	w.held[path] = true
-	return true
-}
-
-func (w *waiter) release(path string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.held, path)
-}
-
-// answerTime ends a little before ctx, so that silence of what is asked (failed,
-// timeout) can be told from our own time running out (cannot tell).
-func answerTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := 9 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = time.Until(deadline) * 9 / 10
-	}
-	return context.WithTimeout(ctx, limit)
+	return u, err
 }
 
 // storageFault says what an error of usage means for the path: the file system is
