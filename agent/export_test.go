@@ -1,6 +1,14 @@
 package agent
 
-import "go.etcd.io/bbolt"
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
 
 // SetFormat makes an outbox look as if a program of that format had written it.
 func SetFormat(o *Outbox, format int) {
@@ -11,3 +19,13 @@ func SetFormat(o *Outbox, format int) {
 		panic(err)
 	}
 }
+
+// SetToolDirs has a policy look for programs elsewhere.
+func SetToolDirs(p *Policy, dirs ...string) { p.dirs = dirs }
+
+// NewLooker returns the look function of an agent.
+func NewLooker(c Config, probes prober, firstParty []holdfast.Description, now func() time.Time) func(context.Context, holdfast.Check) (holdfast.Observation, bool) {
+	return newLooker(NewPolicy(c, firstParty), probes, firstParty, now, slog.New(slog.DiscardHandler)).look
+}
+
+var Gather = gather

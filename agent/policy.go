@@ -12,20 +12,18 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-// toolDirs is where programs are looked for that the configuration does not pin.
-var toolDirs = []string{"/usr/bin", "/usr/local/bin"}
-
 // Policy is the law of the host: which checks may run here, and with which
 // programs.
 type Policy struct {
 	config Config
 	safe   map[string]bool // first-party probes that run without being named
+	dirs   []string        // where programs are looked for that the configuration does not pin
 }
 
 // NewPolicy returns the policy of a configuration. FirstParty describes the
 // probes that come with Holdfast.
 func NewPolicy(c Config, firstParty []holdfast.Description) *Policy {
-	p := &Policy{config: c, safe: map[string]bool{}}
+	p := &Policy{config: c, safe: map[string]bool{}, dirs: []string{"/usr/bin", "/usr/local/bin"}}
 	for _, d := range firstParty {
 		p.safe[d.Name] = d.Privileges.Safe()
 	}
@@ -101,7 +99,7 @@ func (p *Policy) Tools(d holdfast.Description) map[string]string {
 		if strings.Contains(name, "/") {
 			continue
 		}
-		for _, dir := range toolDirs {
+		for _, dir := range p.dirs {
 			file := filepath.Join(dir, name)
 			if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
 				tools[name] = file

@@ -22,12 +22,12 @@ func ParseConfig(c Config, file string, text []byte) (Config, error) {
 	case errors.Is(err, io.EOF): // nothing but comments
 		return c, nil
 	case err != nil:
-		return c, fmt.Errorf("%s: %w", file, err)
+		return c, r.syntax(err)
 	}
 	if err := decoder.Decode(&second); err == nil {
 		r.fault(&second, "a second document: the agent reads one")
 	} else if !errors.Is(err, io.EOF) {
-		return c, fmt.Errorf("%s: %w", file, err)
+		return c, r.syntax(err)
 	}
 	r.config(&c, document.Content[0])
 	return c, errors.Join(r.faults...)
@@ -43,6 +43,15 @@ func (r *configReader) fault(at *yaml.Node, format string, args ...any) {
 	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: "+format, append([]any{r.file, at.Line, at.Column}, args...)...))
 }
 
+// syntax says where a text is no YAML.
+func (r *configReader) syntax(err error) error {
+	var e *yaml.LoadError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s:%d:%d: %s", r.file, e.Mark.Line, e.Mark.Column, e.Message)
+	}
+	return fmt.Errorf("%s: %w", r.file, err)
+}
+
 func (r *configReader) config(c *Config, n *yaml.Node) {
 	if n.Tag == "!!null" {
 		return
@@ -52,6 +61,7 @@ func (r *configReader) config(c *Config, n *yaml.Node) {
 		return
 	}
 	settings := Settings()
+	r.repeated(n)
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key.Value })
@@ -66,6 +76,19 @@ func (r *configReader) config(c *Config, n *yaml.Node) {
 		if err := settings[at].Set(c, values); err != nil {
 			r.fault(value, "%s: %w", key.Value, err)
 		}
+	}
+}
+
+// repeated finds keys of a mapping that stand there twice.
+func (r *configReader) repeated(n *yaml.Node) {
+	first := map[string]int{}
+	for i := 0; i < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if line, ok := first[key.Value]; ok {
+			r.fault(key, "%q stands here again, after line %d", key.Value, line)
+			continue
+		}
+		first[key.Value] = key.Line
 	}
 }
 
@@ -84,6 +107,9 @@ func (r *configReader) values(s Setting, n *yaml.Node) (values []string, ok bool
 	}
 	if s.Form == One {
 		return []string{n.Value}, true
+	}
+	if s.Form == Pairs {
+		r.repeated(n)
 	}
 	values = []string{}
 	for i, entry := range n.Content {
