@@ -43,6 +43,7 @@ var (
 // pluginSpec says how a plugin is started.
 type pluginSpec struct {
 	name         string
+	program      string // absolute path
 	argv         []string
 	external     bool
 	sum          [32]byte // SHA-256 of the program, where external

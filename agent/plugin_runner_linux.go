@@ -84,7 +84,7 @@ func newPluginRunner(spec pluginSpec, l *launcher) (*pluginRunner, error) {
 	if !spec.external {
 		return r, nil
 	}
-	f, err := openTrusted(spec.argv[0])
+	f, err := openTrusted(spec.program)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (r *pluginRunner) prepare(env []string, folder string) error {
 // Start starts the process.
 func (r *pluginRunner) Start(context.Context) error {
 	cmd := &exec.Cmd{
-		Path:        r.spec.argv[0],
+		Path:        r.spec.program,
 		Args:        r.spec.argv,
 		Env:         r.env,
 		Dir:         "/",
@@ -142,7 +142,7 @@ func (r *pluginRunner) Start(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.launcher.start(cmd); err != nil {
-		return fmt.Errorf("%s: %w", r.spec.argv[0], errors.Unwrap(err))
+		return fmt.Errorf("%s: %w", r.spec.program, errors.Unwrap(err))
 	}
 	r.cmd = cmd
 	go r.watch()

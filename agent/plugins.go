@@ -68,8 +68,11 @@ type Plugins struct {
 
 // NewPlugins prepares the folder and starts nothing yet.
 func NewPlugins(c PluginsConfig) (*Plugins, error) {
+	program := "/proc/self/exe" // this very program, whatever happened to its file since
 	if len(c.Command) == 0 {
-		c.Command = []string{"/proc/self/exe", "plugin"}
+		c.Command = []string{os.Args[0], "plugin"} // the name it shows is its own
+	} else {
+		program = c.Command[0]
 	}
 	c.StartTimeout = orElse(c.StartTimeout, 10*time.Second)
 	c.Grace = orElse(c.Grace, 2*time.Second)
@@ -82,7 +85,7 @@ func NewPlugins(c PluginsConfig) (*Plugins, error) {
 		}
 	}
 	for name := range c.FirstParty {
-		p.add(pluginSpec{name: name, argv: append(slices.Clone(c.Command), name), sockets: sockets})
+		p.add(pluginSpec{name: name, program: program, argv: append(slices.Clone(c.Command), name), sockets: sockets})
 	}
 	for path, sum := range c.External {
 		spec, err := externalSpec(path, sum, sockets)
@@ -121,7 +124,7 @@ func externalSpec(path, sum, sockets string) (pluginSpec, error) {
 	case err != nil || len(digest) != 32:
 		return pluginSpec{}, fmt.Errorf("plugin %s: %q is not sha256: and 64 hexadecimal digits\nhint: sha256sum %s", name, sum, path)
 	}
-	return pluginSpec{name: name, argv: []string{path}, external: true, sum: [32]byte(digest), sockets: sockets}, nil
+	return pluginSpec{name: name, program: path, argv: []string{path}, external: true, sum: [32]byte(digest), sockets: sockets}, nil
 }
 
 // Observe runs a check once: within its Timeout, if it has one, and within ctx.

@@ -64,6 +64,8 @@ Then:    holdfast status, holdfast service show NAME`,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	root.AddCommand(versionCommand())
+	root.AddCommand(probeCommand())
+	root.AddCommand(pluginCommand())
 	root.AddCommand(catalogCommand())
 	return root
 }

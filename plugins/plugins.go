@@ -1,0 +1,41 @@
+// Package plugins lists the plugins that come with Holdfast.
+package plugins
+
+import (
+	"slices"
+	"strings"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/host"
+	"github.com/holdfast-monitor/holdfast/plugins/net"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
+)
+
+// All returns every plugin by name. A probe's name begins with its plugin's.
+func All() map[string]func() []probe.Probe {
+	return map[string]func() []probe.Probe{
+		"host": host.Probes,
+		"net":  net.Probes,
+	}
+}
+
+// ByPlugin returns what every probe is, by plugin.
+func ByPlugin() map[string][]holdfast.Description {
+	all := map[string][]holdfast.Description{}
+	for name, probes := range All() {
+		for _, p := range probes() {
+			all[name] = append(all[name], p.Describe())
+		}
+	}
+	return all
+}
+
+// Descriptions returns what every probe is, sorted by name.
+func Descriptions() []holdfast.Description {
+	var all []holdfast.Description
+	for _, some := range ByPlugin() {
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b holdfast.Description) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
