@@ -113,6 +113,9 @@ func (f *faults) warn(n *node, problem, hint string) {
 	f.warnings = append(f.warnings, fault(n, problem, hint))
 }
 
+// maxFaults is how many are told: past it a file is wrong in kind.
+const maxFaults = 1000
+
 // arrange sorts faults by place, drops repetitions and adds excerpts.
 func arrange(list []Fault, files map[string][]byte) []Fault {
 	slices.SortFunc(list, func(a, b Fault) int {
@@ -120,25 +123,34 @@ func arrange(list []Fault, files map[string][]byte) []Fault {
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Problem, b.Problem), cmp.Compare(a.Hint, b.Hint))
 	})
 	list = slices.Compact(list)
-	lines := make(map[string][]string)
+	if more := len(list) - maxFaults; more > 0 {
+		list = append(list[:maxFaults:maxFaults], Fault{File: list[maxFaults].File, Problem: fmt.Sprintf("and %d more", more)})
+	}
+	var file string
+	var number int
+	var lines []string
+	var line []rune // the number-th of file: many faults may stand in one
 	for i, f := range list {
-		if lines[f.File] == nil {
-			lines[f.File] = strings.Split(string(files[f.File]), "\n")
+		if f.File != file || lines == nil {
+			file, number, lines = f.File, 0, strings.Split(string(files[f.File]), "\n")
 		}
-		if l := lines[f.File]; f.Line > 0 && f.Line <= len(l) {
-			list[i].Excerpt = excerpt(l[f.Line-1], f.Column)
+		if f.Line < 1 || f.Line > len(lines) {
+			continue
 		}
+		if f.Line != number {
+			number, line = f.Line, []rune(strings.TrimRight(lines[f.Line-1], "\r"))
+		}
+		list[i].Excerpt = excerpt(line, f.Column)
 	}
 	return list
 }
 
 // excerpt draws a caret under a column of a line, cutting what is long.
-func excerpt(line string, column int) string {
+func excerpt(line []rune, column int) string {
 	const width = 100
-	runes := []rune(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", " "))
-	from := max(0, min(column-1, len(runes))-width*3/4)
-	to := min(len(runes), from+width)
-	return string(runes[from:to]) + "\n" + strings.Repeat(" ", max(0, column-1-from)) + "^"
+	from := max(0, min(column-1, len(line))-width*3/4)
+	to := min(len(line), from+width)
+	return strings.ReplaceAll(string(line[from:to]), "\t", " ") + "\n" + strings.Repeat(" ", max(0, column-1-from)) + "^"
 }
 
 // quote shows a piece of the catalogue in a message: in back quotes, on one line,

@@ -7,7 +7,7 @@ import (
 
 // maxHints bounds the searches for a nearest name: past it a catalogue is wrong
 // in kind, not by a slip, and searching would cost faults × names.
-const maxHints = 500
+const maxHints = 100
 
 // didYouMean words the hint for a name nobody knows: the nearest known one, or
 // all of them where they are few.

@@ -9,6 +9,9 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
+// maxWithin is how many sites may lie within each other.
+const maxWithin = 100
+
 // resolveSites builds the sites; a site without a supplier has that of the
 // nearest site above it that states one.
 func (r *resolver) resolveSites() []holdfast.Site {
@@ -33,7 +36,10 @@ func (r *resolver) resolveSites() []holdfast.Site {
 			if s.Supplier == "" {
 				s.Supplier = up.Supplier.V
 			}
-			above = append(above, up.Site.V)
+			if above = append(above, up.Site.V); len(above) > maxWithin {
+				r.add(d.Within.node, fmt.Sprintf("more than %d sites lie within each other", maxWithin), "")
+				break
+			}
 		}
 		out = append(out, s)
 	}

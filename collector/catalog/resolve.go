@@ -162,15 +162,17 @@ func (r *resolver) knownAll(what string, refs []name, declared map[string]*node)
 // unique gathers names, sorted, reporting repetitions.
 func (r *resolver) unique(what string, refs []name, each func(name)) []string {
 	var out []string
+	seen := make(map[string]bool, len(refs))
 	for _, ref := range refs {
 		if ref.V == "" {
 			continue
 		}
-		if slices.Contains(out, ref.V) {
+		if seen[ref.V] {
 			r.add(ref.node, fmt.Sprintf("%s %s stands here twice", what, quote(ref.V)), "")
 			continue
 		}
 		each(ref)
+		seen[ref.V] = true
 		out = append(out, ref.V)
 	}
 	slices.Sort(out)
