@@ -197,6 +197,26 @@ func (c *Catalogue) Service(name string) *Service {
 	return &c.Services[i]
 }
 
+// Check returns the check of that ID, or nil.
+func (c *Catalogue) Check(id string) *Check {
+	owner, _, _ := strings.Cut(id, "/")
+	if s := c.Service(owner); s != nil {
+		for k := range s.Checks {
+			if k.ID == id {
+				return k
+			}
+		}
+	}
+	for i := range c.Plans {
+		for j := range c.Plans[i].Kept {
+			if k := c.Plans[i].Kept[j].Check; k != nil && k.ID == id {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
 // Checks calls yield for every check of the catalogue: those of services first,
 // then the kept copies of plans.
 func (c *Catalogue) Checks(yield func(*Check) bool) {
