@@ -179,7 +179,7 @@ func (a *authority) agentCertificate(agent string, key crypto.PublicKey, life ti
 	now := a.now()
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: agent},
-		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(life),
+		NotBefore: now.Add(-min(life/10, time.Hour)), NotAfter: now.Add(life),
 		URIs:     []*url.URL{wire.AgentURI(agent)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}, a.cert, key, a.key)

@@ -72,7 +72,7 @@ func (n *session) open(ctx context.Context, h *wirepb.Hello) error {
 		return err
 	}
 	a := n.s.c.Core.Assignment(n.agent)
-	w := &wirepb.Welcome{WireVersion: wire.Version, Window: wire.Window}
+	w := &wirepb.Welcome{WireVersion: wire.Version, Window: wire.Window, Assignment: a.Version, Spread: int64(n.s.spread())}
 	wire.FromProgress(n.s.c.Core.Progress(n.agent), w)
 	n.s.c.Log.Info("agent session begins", "agent", n.agent, "from", n.from, "host", n.host, "version", h.GetVersion())
 	n.note(func(a *holdfast.AgentState) {

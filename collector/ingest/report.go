@@ -62,14 +62,19 @@ func (r *Report) Observation(i int) (holdfast.Observation, error) {
 	if err != nil {
 		return o, fmt.Errorf("%w: check %s: %w", ErrRefused, r.Assigned.Checks[r.Results[i].Check].ID, err)
 	}
-	off := -r.Offset.Std()
+	Correct(&o, r.Offset)
+	return o, r.Update(i, &o)
+}
+
+// Correct takes an agent's clock offset off the times that are its own: when it
+// verified and restored. Times of recovery points are the tool's.
+func Correct(o *holdfast.Observation, offset holdfast.Duration) {
 	if o.Verification != nil {
-		o.Verification.Time = o.Verification.Time.Add(off)
+		o.Verification.Time = o.Verification.Time.Add(-offset.Std())
 	}
 	if o.Restoration != nil {
-		o.Restoration.Started = o.Restoration.Started.Add(off)
+		o.Restoration.Started = o.Restoration.Started.Add(-offset.Std())
 	}
-	return o, r.Update(i, &o)
 }
 
 // Update brings an observation that came with the same body up to the i-th

@@ -190,6 +190,17 @@ func (s *Server) Stats() Stats {
 	return Stats{connected, s.sessions.Load(), s.accepted.Load(), s.results.Load(), s.refused.Load(), s.resent.Load(), s.clashes.Load()}
 }
 
+// handshakesPerSecond is about what one core takes beside its other work.
+const handshakesPerSecond = 2000
+
+// spread returns over how long agents should come back after they all lost the
+// collector.
+func (s *Server) spread() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Duration(len(s.live)) * time.Second / handshakesPerSecond
+}
+
 // cut ends an agent's session.
 func (s *Server) cut(agent string, why error) {
 	s.mu.Lock()

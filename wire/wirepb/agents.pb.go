@@ -997,11 +997,13 @@ func (*Down_Ping) isDown_Message() {}
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	WireVersion   uint32                 `protobuf:"varint,1,opt,name=wire_version,json=wireVersion,proto3" json:"wire_version,omitempty"`
-	Now           int64                  `protobuf:"varint,2,opt,name=now,proto3" json:"now,omitempty"`         // collector clock
-	Window        uint32                 `protobuf:"varint,3,opt,name=window,proto3" json:"window,omitempty"`   // reports that may be outstanding
-	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`     // the last one heard of this agent
-	Through       uint64                 `protobuf:"varint,5,opt,name=through,proto3" json:"through,omitempty"` // of that epoch every report up to this one is durable,
-	Beyond        []*Range               `protobuf:"bytes,6,rep,name=beyond,proto3" json:"beyond,omitempty"`    // and these, ascending
+	Now           int64                  `protobuf:"varint,2,opt,name=now,proto3" json:"now,omitempty"`              // collector clock
+	Window        uint32                 `protobuf:"varint,3,opt,name=window,proto3" json:"window,omitempty"`        // reports that may be outstanding
+	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`          // the last one heard of this agent
+	Through       uint64                 `protobuf:"varint,5,opt,name=through,proto3" json:"through,omitempty"`      // of that epoch every report up to this one is durable,
+	Beyond        []*Range               `protobuf:"bytes,6,rep,name=beyond,proto3" json:"beyond,omitempty"`         // and these, ascending
+	Assignment    string                 `protobuf:"bytes,7,opt,name=assignment,proto3" json:"assignment,omitempty"` // version of the present assignment; it follows where Hello named another
+	Spread        int64                  `protobuf:"varint,8,opt,name=spread,proto3" json:"spread,omitempty"`        // over how long the agents should spread when they all come back at once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1076,6 +1078,20 @@ func (x *Welcome) GetBeyond() []*Range {
 		return x.Beyond
 	}
 	return nil
+}
+
+func (x *Welcome) GetAssignment() string {
+	if x != nil {
+		return x.Assignment
+	}
+	return ""
+}
+
+func (x *Welcome) GetSpread() int64 {
+	if x != nil {
+		return x.Spread
+	}
+	return 0
 }
 
 type Range struct {
@@ -1568,14 +1584,18 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\arefused\x18\x05 \x01(\v2\x14.holdfast.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x06resend\x18\x06 \x01(\v2\x13.holdfast.v1.ResendH\x00R\x06resend\x12'\n" +
 	"\x04ping\x18\a \x01(\v2\x11.holdfast.v1.PingH\x00R\x04pingB\t\n" +
-	"\amessage\"\xb2\x01\n" +
+	"\amessage\"\xea\x01\n" +
 	"\aWelcome\x12!\n" +
 	"\fwire_version\x18\x01 \x01(\rR\vwireVersion\x12\x10\n" +
 	"\x03now\x18\x02 \x01(\x03R\x03now\x12\x16\n" +
 	"\x06window\x18\x03 \x01(\rR\x06window\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\athrough\x18\x05 \x01(\x04R\athrough\x12*\n" +
-	"\x06beyond\x18\x06 \x03(\v2\x12.holdfast.v1.RangeR\x06beyond\"1\n" +
+	"\x06beyond\x18\x06 \x03(\v2\x12.holdfast.v1.RangeR\x06beyond\x12\x1e\n" +
+	"\n" +
+	"assignment\x18\a \x01(\tR\n" +
+	"assignment\x12\x16\n" +
+	"\x06spread\x18\b \x01(\x03R\x06spread\"1\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\"\x19\n" +
