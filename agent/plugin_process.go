@@ -105,13 +105,13 @@ func startPlugin(spec pluginSpec, l *launcher, log *slog.Logger) (*pluginProcess
 	if err != nil {
 		r.kill()
 		p.stop()
-		return nil, fmt.Errorf("start: %s%s", firstLine(err), p.said.last())
+		return nil, fmt.Errorf("start: %s%s", gist(err), p.said.last())
 	}
 	return p, nil
 }
 
-// firstLine leaves out the advice go-plugin adds for people who build plugins.
-func firstLine(err error) string {
+// gist leaves out the advice go-plugin adds for people who build plugins.
+func gist(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return fmt.Sprintf("%.300s", line)
 }
