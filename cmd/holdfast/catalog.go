@@ -11,6 +11,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/catalog"
+	"github.com/holdfast-monitor/holdfast/plugins"
 )
 
 func catalogCommand() *cobra.Command {
@@ -88,7 +89,8 @@ func validateCatalog(cmd *cobra.Command, dir string, asJSON bool) error {
 		return f
 	}
 	c, err := catalog.Load(dir, catalog.Options{
-		Warn: func(f catalog.Fault) { v.Warnings = append(v.Warnings, place(f)) },
+		Probes: probesByName(),
+		Warn:   func(f catalog.Fault) { v.Warnings = append(v.Warnings, place(f)) },
 	})
 	var faults catalog.Errors
 	switch {
@@ -110,6 +112,15 @@ func validateCatalog(cmd *cobra.Command, dir string, asJSON bool) error {
 		return exitError{code: exitFailed} // what is wrong has been said
 	}
 	return err
+}
+
+// probesByName returns what the first-party probes are.
+func probesByName() map[string]holdfast.Description {
+	probes := make(map[string]holdfast.Description)
+	for _, d := range plugins.Descriptions() {
+		probes[d.Name] = d
+	}
+	return probes
 }
 
 func countCatalog(c *holdfast.Catalogue) *catalogCounts {

@@ -56,6 +56,9 @@ func (r *resolver) anyCheck(k *checkKeys, n *node, id string) *holdfast.Check {
 	if k.Timeout.V > 0 && k.Every.V > 0 && k.Timeout.V >= k.Every.V {
 		r.add(k.Timeout.node, fmt.Sprintf("timeout %s is not below every, %s", c.Timeout, c.Every), "a check must end before it runs again")
 	}
+	if k.With.given() {
+		r.secrets(k.With.node)
+	}
 	cost := holdfast.Cheap
 	if d := r.probe(k); d != nil {
 		cost = d.description.Cost

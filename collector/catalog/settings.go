@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,4 +107,20 @@ func jsonString(v any) string {
 		panic(err) // texts and finite numbers always encode
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+var (
+	secretKey = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|api_?key|private_?key)$`)
+	secretURL = regexp.MustCompile(`://[^/@\s]*:[^/@\s]+@`)
+)
+
+// secrets warns of settings that seem to hold a secret instead of naming where it
+// is kept.
+func (f *faults) secrets(n *node) {
+	for _, m := range n.members {
+		if m.kind == scalar && (n.kind == mapping && secretKey.MatchString(m.key) || secretURL.MatchString(m.text)) {
+			f.warn(m, "looks like a secret", "secrets never stand in the catalogue: name a file that the agent reads on its own host")
+		}
+		f.secrets(m)
+	}
 }
