@@ -13,7 +13,7 @@ import (
 // the host's id, its boot and the folder's place on disk, hashed so that nobody
 // learns them. What the host does not say is left out.
 func machine(dir string) string {
-	boot := firstLine("/proc/sys/kernel/random/boot_id")
+	boot := lineOf("/proc/sys/kernel/random/boot_id")
 	var device uint64
 	if info, err := os.Stat(dir); err == nil {
 		device = info.Sys().(*syscall.Stat_t).Dev
@@ -27,10 +27,10 @@ func host(dir string) string {
 	if info, err := os.Stat(dir); err == nil {
 		inode = info.Sys().(*syscall.Stat_t).Ino
 	}
-	return hashed("holdfast host 1", firstLine("/etc/machine-id"), fmt.Sprint(inode))
+	return hashed("holdfast host 1", lineOf("/etc/machine-id"), fmt.Sprint(inode))
 }
 
-func firstLine(path string) string {
+func lineOf(path string) string {
 	text, _ := os.ReadFile(path) // not every host has it
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line
