@@ -28,8 +28,18 @@
 // YAML is read plainly: numbers in decimal, true and false, no tags, no merge
 // keys. Aliases are expanded within a bound.
 //
+// # Defaults of place
+//
+// A path's at is the service's site; a copy stands at the service's site, a need
+// at its path's at, and on the service's host only where the site is the
+// service's. A need that points to a check written elsewhere stands where that
+// check does. People and papers stand on no host. What is not stated is taken as
+// the worst, never guessed.
+//
 // # Limits
 //
-// 10,000 files, 4 MiB a file, 64 MiB in all; 1,000,000 values a file once its
-// aliases are expanded, 100 levels deep.
+// 10,000 files, 4 MiB a file, 64 MiB in all; 100,000 values in place of aliases;
+// 100 levels deep. The first 1,000 faults are told, the others counted. An every
+// of a need, copy or kept plan lies below 2 h, 12 h, 24 h, 48 h for tier 1 to 4; a
+// plan has the tier of the most critical service whose paths name it, 4 without.
 package catalog

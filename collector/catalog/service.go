@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -166,8 +167,8 @@ func (s *service) consistency() {
 				s.add(ref.node, fmt.Sprintf("the service has no dataset %s", quote(ref.V)), s.didYouMean(ref.V, slices.Collect(maps.Keys(s.doc.Data))))
 			}
 		})
-		if len(d.Datasets) == 1 || d.node.member("datasets") != nil && d.node.member("datasets").kind == list && len(d.Datasets) == 0 {
-			s.add(d.node.member("datasets"), "consistency is between two datasets or more", "")
+		if at := d.node.member("datasets"); at != nil && at.kind == list && len(d.Datasets) < 2 {
+			s.add(at, "consistency is between two datasets or more", "")
 		}
 		s.out.Consistent = append(s.out.Consistent, c)
 	}

@@ -18,9 +18,9 @@ const (
 type Event struct {
 	Catalogue *holdfast.Catalogue // nil: refused, what is in force stays
 	Warnings  []Fault
-	Err       error  // why it was refused: [Errors], or the files could not be read
-	Hash      string // of the contents, empty where they could not be read
-	Files     map[string][]byte
+	Err       error             // why it was refused: [Errors], or the files could not be read
+	Hash      string            // of the contents, empty where they could not be read
+	Files     map[string][]byte // by name below the directory; nil where they could not be read
 }
 
 // Read reads the catalogue of dir once, as Watch would deliver it.
