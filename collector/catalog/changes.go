@@ -85,6 +85,9 @@ func compareAll[T any](d *differ, kind string, before, after []T, naming func(T)
 			d.note("added", "", "", "")
 			continue
 		}
+		if reflect.DeepEqual(from, x) { // most are
+			continue
+		}
 		d.compareMaps("", jsonOf(from), jsonOf(x))
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {

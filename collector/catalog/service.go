@@ -51,7 +51,7 @@ func (s *service) bia(d *biaDoc) *holdfast.BIA {
 		b.Impact = append(b.Impact, holdfast.Impact{After: i.After.V, Level: i.Level.V, Note: i.Note.V})
 	}
 	slices.SortStableFunc(b.Impact, func(x, y holdfast.Impact) int {
-		return int(x.After.Std().Milliseconds() - y.After.Std().Milliseconds())
+		return cmp.Compare(x.After, y.After)
 	})
 	for _, scenario := range slices.Sorted(maps.Keys(d.Scenarios)) {
 		t := d.Scenarios[scenario]
