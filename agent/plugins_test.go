@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -12,10 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -116,7 +113,7 @@ func files(t *testing.T, dir string) []string {
 }
 
 func checkOf(probeName string, settings holdfast.Settings) holdfast.Check {
-	return holdfast.Check{ID: "svc/path/" + probeName, Probe: probeName, Every: holdfast.Duration(time.Minute), Timeout: holdfast.Duration(5 * time.Second), With: settings}
+	return holdfast.Check{ID: "svc/path/" + probeName, Probe: probeName, Every: holdfast.Duration(time.Minute), Timeout: holdfast.Duration(20 * time.Second), With: settings}
 }
 
 // until waits for something to come true.
@@ -152,6 +149,7 @@ func TestPlugins(t *testing.T) {
 	t.Run("lifetime", func(t *testing.T) { testLifetime(t, firstParty) })
 	t.Run("backoff", func(t *testing.T) { testBackoff(t, firstParty) })
 	t.Run("misbehaviour", func(t *testing.T) { testMisbehaviour(t, firstParty, external) })
+	t.Run("impossible", func(t *testing.T) { testImpossible(t, firstParty) })
 	t.Run("forked", func(t *testing.T) { testForked(t, firstParty) })
 	t.Run("trust", func(t *testing.T) { testTrust(t, dir, outside) })
 	t.Run("kill host", func(t *testing.T) { testKillHost(t, outside) })
@@ -254,22 +252,18 @@ func testCancel(t *testing.T, c agent.PluginsConfig) {
 
 // testLifetime checks who stays and who goes.
 func testLifetime(t *testing.T, c agent.PluginsConfig) {
-	c.Idle = 300 * time.Millisecond
+	c.Idle = time.Second
 	p := newPlugins(t, c)
-	run := func(every time.Duration) string {
+	pidOf := func(every time.Duration) string {
 		t.Helper()
 		k := checkOf("calm.good", `{"say":"x"}`)
 		k.Every = holdfast.Duration(every)
-		o, err := p.Observe(t.Context(), k, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return o.Facts["pid"]
+		return run(t, p, k).Facts["pid"]
 	}
-	rare := run(5 * time.Minute)
+	rare := pidOf(5 * time.Minute)
 	until(t, "a plugin that is asked every 5 minutes ends at once", func() bool { return !alive(rare) })
-	often := run(30 * time.Second)
-	if again := run(5 * time.Minute); again != often {
+	often := pidOf(30 * time.Second)
+	if again := pidOf(5 * time.Minute); again != often {
 		t.Errorf("a rare check started process %s beside %s", again, often)
 	}
 	if !alive(often) {
@@ -304,336 +298,19 @@ func testBackoff(t *testing.T, c agent.PluginsConfig) {
 	}
 }
 
-// testMisbehaviour checks every way a plugin can go wrong: the error names it,
-// the agent does not grow, nothing stays, and a call under way in another plugin
-// comes out well from the same process.
-func testMisbehaviour(t *testing.T, c agent.PluginsConfig, external map[string]string) {
-	for _, m := range []struct {
-		mode   string
-		want   string // part of the error; "" for none
-		reason holdfast.Reason
-		killed bool
-	}{
-		{"crash", "died during the call: exit status 7", "", true},
-		{"panic", `died during the call: exit status 2; it said last: "panic: boom ?[31m`, "", true},
-		{"hang", "killed because it did not end when its time was up", holdfast.Timeout, true},
-		{"stop", "killed because it did not end when its time was up", holdfast.Timeout, true},
-		{"tool", "sleep did not end in time", holdfast.Timeout, false},
-		{"flood", "died during the call: signal: killed", "", true},
-		{"raw-flood", "died during the call: signal: killed", "", true},
-		{"oversized", "answered with more than 4 MiB", "", true},
-		{"garbage", "not an answer", "", true},
-		{"outcome", `impossible answer: outcome "great"`, "", false},
-		{"unknown", "impossible answer: a probe that cannot tell answers with an error", "", false},
-		{"reason", `impossible answer: reason "because" is not in the list`, "", false},
-		{"unknown-reason", `impossible answer: reason "because" is not in the list`, "", false},
-		{"nan", `impossible answer: measure "n" is NaN`, "", false},
-		{"points", "impossible answer: 6 recovery points, at most 5", "", false},
-		{"long", "impossible answer: facts long has 1025 bytes", "", false},
-		{"wordy", "", "", false},
-	} {
-		t.Run(m.mode, func(t *testing.T) {
-			c := c
-			c.External = external
-			p := newPlugins(t, c)
-			before, err := p.Observe(t.Context(), checkOf("calm.good", `{"say":"before"}`), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var beside sync.WaitGroup
-			beside.Go(func() {
-				o, err := p.Observe(t.Context(), checkOf("calm.good", `{"say":"beside","after":"400ms"}`), nil)
-				if err != nil || o.Facts["pid"] != before.Facts["pid"] {
-					t.Errorf("beside it: got %v from process %s, want an answer from %s", err, o.Facts["pid"], before.Facts["pid"])
-				}
-			})
-			bad := checkOf("wild.bad", holdfast.Settings(fmt.Sprintf(`{"mode":%q}`, m.mode)))
-			if m.mode == "garbage" {
-				bad = checkOf("rogue.garbage", "")
-			}
-			if m.reason == holdfast.Timeout {
-				bad.Timeout = holdfast.Duration(300 * time.Millisecond)
-			}
-			var memory runtime.MemStats
-			runtime.ReadMemStats(&memory)
-			allocated := memory.TotalAlloc
-			o, err := p.Observe(t.Context(), bad, nil)
-			runtime.ReadMemStats(&memory)
-			if grown := memory.TotalAlloc - allocated; grown > 64<<20 {
-				t.Errorf("the agent took %d MiB of memory for it", grown>>20)
-			}
-			switch plugin, _, _ := strings.Cut(bad.Probe, "."); {
-			case m.want == "" && err != nil:
-				t.Errorf("got %v, want an answer", err)
-			case m.want == "":
-			case err == nil || !strings.HasPrefix(err.Error(), "plugin "+plugin+": ") || !strings.Contains(err.Error(), m.want) || probe.ReasonOf(err) != m.reason:
-				t.Errorf("got %+v, %v with reason %q; want an error naming plugin %s with %q and reason %q", o, err, probe.ReasonOf(err), plugin, m.want, m.reason)
-			default:
-				until(t, "health tells", func() bool {
-					for _, h := range p.Health() {
-						if h.Name == plugin {
-							return h.Running != m.killed && (h.Problem != "") == m.killed
-						}
-					}
-					return false
-				})
-			}
-			beside.Wait()
-			if m.mode != "garbage" {
-				if _, err := p.Observe(t.Context(), checkOf("wild.good", `{"say":"again"}`), nil); err != nil {
-					t.Errorf("afterwards: got %v, want it restarted", err)
-				}
-			}
-		})
-	}
+func settingsOf(key, value string) holdfast.Settings {
+	return holdfast.Settings(fmt.Sprintf("{%q:%q}", key, value))
 }
 
-// testForked checks that those a plugin started are killed with it, when it
-// crashes and when it hangs. One that left both the group and a crashed parent
-// cannot be found any more; that is what probe.Run is for.
-func testForked(t *testing.T, c agent.PluginsConfig) {
-	for mode, found := range map[string]int{"crash-fork": 1, "hang-fork": 2} {
-		t.Run(mode, func(t *testing.T) {
-			p := newPlugins(t, c)
-			numbers := filepath.Join(t.TempDir(), "pids")
-			k := checkOf("wild.bad", holdfast.Settings(fmt.Sprintf(`{"mode":%q,"file":%q}`, mode, numbers)))
-			k.Timeout = holdfast.Duration(500 * time.Millisecond)
-			if _, err := p.Observe(t.Context(), k, nil); err == nil {
-				t.Error("got no error")
-			}
-			text, err := os.ReadFile(numbers)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, pid := range strings.Fields(string(text)) {
-				if i < found {
-					until(t, "process "+pid+" is gone", func() bool { return !alive(pid) })
-					continue
-				}
-				var n int
-				fmt.Sscan(pid, &n)
-				_ = syscall.Kill(n, syscall.SIGKILL)
-			}
-		})
-	}
-}
-
-// testTrust checks whom an agent does not run.
-func testTrust(t *testing.T, dir, outside string) {
-	program, err := os.ReadFile(outside)
+// run wants an answer.
+func run(t *testing.T, p *agent.Plugins, k holdfast.Check) holdfast.Observation {
+	t.Helper()
+	k.Timeout = holdfast.Duration(30 * time.Second)
+	o, err := p.Observe(t.Context(), k, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	marker := filepath.Join(t.TempDir(), "ran")
-	evil := []byte("#!/bin/sh\ntouch " + marker + "\necho not a handshake\n")
-	put := func(t *testing.T, path string, content []byte, mode fs.FileMode) {
-		t.Helper()
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, mode), os.Chmod(path, mode)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, c := range []struct {
-		name    string
-		prepare func(t *testing.T, path string)
-		sum     string // default: right
-		want    string
-	}{
-		{name: "right", prepare: func(t *testing.T, path string) {}},
-		{name: "wrong checksum", prepare: func(t *testing.T, path string) { put(t, path, evil, 0o755) }, sum: "sha256:" + strings.Repeat("0", 64), want: "has checksum sha256:"},
-		{name: "not a plugin", prepare: func(t *testing.T, path string) { put(t, path, []byte("#!/bin/sh\necho sorry >&2\nexit 3\n"), 0o755) }, want: `Unrecognized remote plugin message: ; it said last: "sorry"`},
-		{name: "garbage handshake", prepare: func(t *testing.T, path string) {
-			put(t, path, []byte("#!/bin/sh\necho '1|1|tcp|127.0.0.1:1|grpc|'\n"), 0o755)
-		}, want: "not in the folder it was given"},
-		{name: "no handshake", prepare: func(t *testing.T, path string) { put(t, path, []byte("#!/bin/sh\nsleep 1000\n"), 0o755) }, want: "timeout while waiting for plugin to start"},
-		{name: "not executable", prepare: func(t *testing.T, path string) { put(t, path, program, 0o644) }, want: "permission denied"},
-		{name: "no file", prepare: func(t *testing.T, path string) { remove(t, path) }, sum: "sha256:" + strings.Repeat("0", 64), want: "no such file"},
-		{name: "a folder", prepare: func(t *testing.T, path string) { remove(t, path); put(t, path+"/x", evil, 0o755) }, sum: "sha256:" + strings.Repeat("0", 64), want: "is not a file"},
-		{name: "a fifo", prepare: func(t *testing.T, path string) {
-			remove(t, path)
-			if err := syscall.Mkfifo(path, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}, sum: "sha256:" + strings.Repeat("0", 64), want: "is not a file"},
-		{name: "writable by its group", prepare: func(t *testing.T, path string) { put(t, path, program, 0o775) }, want: "can be written to by others than root"},
-		{name: "writable folder", prepare: func(t *testing.T, path string) { chmod(t, filepath.Dir(path), 0o777) }, want: "can be written to by others than root"},
-		{name: "writable folder further up", prepare: func(t *testing.T, path string) { chmod(t, filepath.Dir(filepath.Dir(path)), 0o775) }, want: "can be written to by others than root"},
-		{name: "somebody else's", prepare: func(t *testing.T, path string) { chown(t, path) }, want: "does not belong to root"},
-		{name: "somebody else's folder", prepare: func(t *testing.T, path string) { chown(t, filepath.Dir(path)) }, want: "does not belong to root"},
-		{name: "a symbolic link", prepare: func(t *testing.T, path string) { remove(t, path); link(t, outside, path) }, want: "is a symbolic link"},
-		{name: "a folder that is a symbolic link", prepare: func(t *testing.T, path string) {
-			real := filepath.Dir(path) + "-real"
-			if err := os.Rename(filepath.Dir(path), real); err != nil {
-				t.Fatal(err)
-			}
-			link(t, real, filepath.Dir(path))
-		}, want: "is a symbolic link"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(dir, strings.ReplaceAll(c.name, " ", "-"), "bin", "outside")
-			put(t, path, program, 0o755)
-			c.prepare(t, path)
-			if c.sum == "" {
-				c.sum = sum(t, path)
-			}
-			p := newPlugins(t, agent.PluginsConfig{External: map[string]string{path: c.sum}, StartTimeout: time.Second})
-			_, err := p.Observe(t.Context(), checkOf("outside.good", `{"say":"hello"}`), nil)
-			if c.want == "" && err != nil {
-				t.Errorf("got %v, want an answer", err)
-			}
-			if c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "plugin outside: ") || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("got %v, want an error naming the plugin with %q", err, c.want)
-			}
-			if _, err := os.Stat(marker); err == nil {
-				t.Fatal("the program was run")
-			}
-		})
-	}
-	t.Run("exchanged after it ran", func(t *testing.T) {
-		path := filepath.Join(dir, "exchanged", "outside")
-		put(t, path, program, 0o755)
-		p := newPlugins(t, agent.PluginsConfig{External: map[string]string{path: sum(t, path)}})
-		k := checkOf("outside.good", `{"say":"hello"}`)
-		k.Every = holdfast.Duration(time.Hour)
-		o, err := p.Observe(t.Context(), k, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		until(t, "it ends", func() bool { return !alive(o.Facts["pid"]) })
-		remove(t, path)
-		put(t, path, evil, 0o755)
-		if _, err := p.Observe(t.Context(), k, nil); err == nil || !strings.Contains(err.Error(), "has checksum") {
-			t.Errorf("got %v, want it refused", err)
-		}
-	})
-	for path, want := range map[string]string{
-		"/usr/lib/holdfast/My-Plugin": "is no name for a plugin",
-		"/usr/lib/holdfast/lake":      "is not sha256: and 64 hexadecimal digits",
-	} {
-		_, err := agent.NewPlugins(agent.PluginsConfig{Dir: t.TempDir(), External: map[string]string{path: "sha256:12"}, Log: slog.New(slog.DiscardHandler)})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %s", path, err, want)
-		}
-	}
-}
-
-func remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func link(t *testing.T, to, path string) {
-	t.Helper()
-	if err := os.Symlink(to, path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func chmod(t *testing.T, path string, mode fs.FileMode) {
-	t.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func chown(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Chown(path, 65534, 65534); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// testKillHost kills an agent without warning, with a plugin at rest, one that
-// runs a tool and one that is stopped, and then starts it again.
-func testKillHost(t *testing.T, outside string) {
-	dir := t.TempDir()
-	host := exec.Command(os.Args[0], "-test.run=^TestHostProcess$", "-test.v")
-	host.Env = append(os.Environ(), "HOLDFAST_TEST_HOST="+dir, "HOLDFAST_TEST_PLUGIN="+outside)
-	stdout, err := host.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := host.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = host.Process.Kill() })
-	ready := false
-	for lines := bufio.NewScanner(stdout); !ready && lines.Scan(); {
-		ready = strings.Contains(lines.Text(), "ready")
-	}
-	if !ready {
-		t.Fatal("the host process ended early")
-	}
-	// Its children, and theirs: the sleep that the tool mode runs.
-	var family []string
-	until(t, "the plugin's tool runs", func() bool {
-		family = descendants(fmt.Sprint(host.Process.Pid))
-		return len(family) == 4 && strings.Contains(commands(family), "sleep") && strings.Contains(commands(family), "(outside) T")
-	})
-	if err := host.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = host.Wait()
-	for _, pid := range family {
-		until(t, "process "+pid+" is gone", func() bool { return !alive(pid) })
-	}
-	if len(files(t, dir)) == 0 {
-		t.Error("nothing was left behind, so this test shows nothing")
-	}
-	p := newPlugins(t, agent.PluginsConfig{Dir: dir, Command: []string{outside}, FirstParty: map[string][]holdfast.Description{"calm": nil}})
-	if left := files(t, dir); len(left) > 0 {
-		t.Errorf("after the next start there is still %v", left)
-	}
-	if _, err := p.Observe(t.Context(), checkOf("calm.good", `{"say":"hello"}`), nil); err != nil {
-		t.Errorf("after the next start: %v", err)
-	}
-}
-
-// TestHostProcess is no test: it is the agent that testKillHost kills.
-func TestHostProcess(t *testing.T) {
-	dir := os.Getenv("HOLDFAST_TEST_HOST")
-	if dir == "" {
-		return
-	}
-	p, err := agent.NewPlugins(agent.PluginsConfig{
-		Dir: dir, Command: []string{os.Getenv("HOLDFAST_TEST_PLUGIN")}, Log: slog.New(slog.DiscardHandler),
-		FirstParty: map[string][]holdfast.Description{"calm": nil, "wild": nil, "stopped": nil},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Observe(t.Context(), checkOf("calm.good", `{"say":"hello"}`), nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range []holdfast.Check{checkOf("wild.bad", `{"mode":"tool"}`), checkOf("stopped.bad", `{"mode":"stop"}`)} {
-		k.Timeout = holdfast.Duration(time.Hour)
-		go func() { _, _ = p.Observe(t.Context(), k, nil) }()
-	}
-	fmt.Println("ready")
-	select {}
-}
-
-func descendants(pid string) []string {
-	var all []string
-	tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
-	for _, task := range tasks {
-		children, _ := os.ReadFile(task)
-		for _, child := range strings.Fields(string(children)) {
-			all = append(append(all, child), descendants(child)...)
-		}
-	}
-	return all
-}
-
-// commands returns "PID (NAME) STATE …" of processes.
-func commands(pids []string) string {
-	var all strings.Builder
-	for _, pid := range pids {
-		stat, _ := os.ReadFile("/proc/" + pid + "/stat")
-		all.Write(stat)
-	}
-	return all.String()
+	return o
 }
 
 // TestPluginsFolder checks what a start clears away.
