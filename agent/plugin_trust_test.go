@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -102,6 +104,45 @@ func testTrust(t *testing.T, dir, outside string) {
 		if _, err := p.Observe(t.Context(), k, nil); err == nil || !strings.Contains(err.Error(), "has checksum") {
 			t.Errorf("got %v, want it refused", err)
 		}
+	})
+	t.Run("exchanged all the time", func(t *testing.T) {
+		path := filepath.Join(dir, "race", "outside")
+		put(t, path, program, 0o755)
+		c := agent.PluginsConfig{External: map[string]string{path: sum(t, path)}, Log: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		var exchange sync.WaitGroup
+		exchange.Go(func() {
+			for ctx.Err() == nil {
+				err := errors.Join(os.WriteFile(path+".evil", evil, 0o755), os.Rename(path+".evil", path),
+					os.WriteFile(path+".good", program, 0o755), os.Rename(path+".good", path))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		ran, refused := 0, 0
+		for range 50 {
+			c.Dir = t.TempDir()
+			p, err := agent.NewPlugins(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Observe(ctx, checkOf("outside.good", `{"say":"hello"}`), nil); err == nil {
+				ran++
+			} else {
+				refused++
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		cancel()
+		exchange.Wait()
+		if _, err := os.Stat(marker); err == nil {
+			t.Error("a program that was not checked was run")
+		}
+		t.Logf("ran %d times, refused %d times", ran, refused)
 	})
 	for path, want := range map[string]string{
 		"/usr/lib/holdfast/My-Plugin": "is no name for a plugin",
