@@ -225,42 +225,60 @@ func openFile(path string, o Options, readOnly bool) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() == 0 {
+	if info.Size() == 0 { // bbolt would make it a store
 		return nil, &store.DamageError{Place: path, Problem: "the file is empty"}
 	}
 	var file *os.File
+	options := &bbolt.Options{
+		Timeout:         time.Second,
+		FreelistType:    bbolt.FreelistMapType,
+		MaxSize:         int(o.MaxSize),
+		InitialMmapSize: int(max(o.MaxSize, info.Size())),
+		NoStatistics:    true,
+		ReadOnly:        readOnly,
+		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
+	}
 	var db *bbolt.DB
-	err = guard(path, func() error {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout:         time.Second,
-			FreelistType:    bbolt.FreelistMapType,
-			MaxSize:         int(o.MaxSize),
-			InitialMmapSize: int(max(o.MaxSize, info.Size())),
-			NoStatistics:    true,
-			ReadOnly:        readOnly,
-			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-				file, err = os.OpenFile(name, flag, mode)
-				return file, err
-			},
-		})
-		if err != nil {
-			return err
+	err = guard(path, func() (err error) {
+		if db, err = bbolt.Open(path, 0o600, options); err != nil {
+			return refusal(path, err)
 		}
+		checkHeads(db, file, o.Logger)
 		return db.View(func(tx *bbolt.Tx) error { return checkFormat(tx, path, info.Size(), o.Program) })
 	})
 	if err == nil {
 		return db, nil
 	}
-	if file != nil {
-		file.Close() // bbolt forgets it where it panics, and the lock is the file's
-	}
+	letGo(path, db, file)
+	return nil, err
+}
+
+// refusal is bbolt's error from opening a file, in the store's words. What the
+// system did not refuse, bbolt did, for what is in the file.
+func refusal(path string, err error) error {
+	var system syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("another program has %s open: %w", path, store.ErrInUse)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, &store.DamageError{Place: path, Problem: err.Error()}
+		return fmt.Errorf("another program has %s open: %w", path, store.ErrInUse)
+	case errors.As(err, &system):
+		return err
 	}
-	return nil, err
+	return &store.DamageError{Place: path, Problem: err.Error()}
+}
+
+// letGo ends what a failed opening began. Nothing was written, so what goes wrong
+// here is of no interest beside the error that led here.
+func letGo(path string, db *bbolt.DB, file *os.File) {
+	switch {
+	case db != nil:
+		guard(path, db.Close)
+	case file != nil: // a panic left it open, and its map in memory would keep the lock
+		syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+		file.Close()
+	}
 }
 
 // create makes an empty store under a temporary name and moves it into place.
@@ -321,48 +339,4 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// bucket returns a bucket, which is there since the store was made.
-func bucket(tx *bbolt.Tx, name string) (*bbolt.Bucket, error) {
-	b := tx.Bucket([]byte(name))
-	if b == nil {
-		return nil, &store.DamageError{Place: tx.DB().Path() + ": bucket " + name, Problem: "it is missing"}
-	}
-	return b, nil
-}
-
-// get returns the checked content of a record, or store.ErrNotFound.
-// It is valid until the transaction ends.
-func get(tx *bbolt.Tx, name string, key []byte) ([]byte, error) {
-	b, err := bucket(tx, name)
-	if err != nil {
-		return nil, err
-	}
-	sealed := b.Get(key)
-	if sealed == nil {
-		return nil, store.ErrNotFound
-	}
-	return unseal(tx, name, key, sealed)
-}
-
-// put stores parts as one record. The parts may be reused after it returns.
-func put(tx *bbolt.Tx, name string, key []byte, parts ...[]byte) error {
-	b, err := bucket(tx, name)
-	if err != nil {
-		return err
-	}
-	return b.Put(key, seal(name, key, parts...))
-}
-
-// remove deletes a record, or answers store.ErrNotFound.
-func remove(tx *bbolt.Tx, name string, key []byte) error {
-	b, err := bucket(tx, name)
-	if err != nil {
-		return err
-	}
-	if b.Get(key) == nil {
-		return store.ErrNotFound
-	}
-	return b.Delete(key)
 }

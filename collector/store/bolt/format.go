@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"os"
 
 	"go.etcd.io/bbolt"
 
@@ -64,11 +67,11 @@ func checkFormat(tx *bbolt.Tx, path string, size int64, program string) error {
 	if err != nil {
 		return err
 	}
+	writer, err := get(tx, bucketMeta, keyProgram)
+	if err != nil {
+		return err
+	}
 	if found := binary.BigEndian.Uint32(value); found != format {
-		writer, err := get(tx, bucketMeta, keyProgram)
-		if err != nil {
-			return err
-		}
 		return fmt.Errorf("%s: %w: its format is %d, by holdfast %s, and this is holdfast %s, which knows format %d; start the newer version, or restore a backup this one made",
 			path, store.ErrNewer, found, writer, program, format)
 	}
@@ -78,4 +81,27 @@ func checkFormat(tx *bbolt.Tx, path string, size int64, program string) error {
 		}
 	}
 	return nil
+}
+
+// A bbolt file begins with two pages that point to all others, written in turn,
+// one by each commit. After a header of 16 bytes they hold 56 bytes and the
+// FNV-1a sum of these.
+const (
+	headStart = 16
+	headSize  = 56
+)
+
+// checkHeads says so where one of the two is damaged. bbolt goes on with the
+// other, silently. If the damaged one was the newer, the last commit is undone,
+// which is less than a restore would lose.
+func checkHeads(db *bbolt.DB, file *os.File, log *slog.Logger) {
+	for i := range int64(2) {
+		head := make([]byte, headSize+8)
+		_, err := file.ReadAt(head, i*int64(db.Info().PageSize)+headStart)
+		sum := fnv.New64a()
+		sum.Write(head[:headSize])
+		if err != nil || sum.Sum64() != binary.NativeEndian.Uint64(head[headSize:]) {
+			log.Error("store is damaged: the last commit before this start may be undone", "file", db.Path(), "page", i, "err", err)
+		}
+	}
 }

@@ -91,7 +91,7 @@ func (s *Store) putReport(tx *bbolt.Tx, r store.AgentReport) error {
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		// Nobody can tell how old it was, and what replaces it is good.
-		s.log.Warn("damaged report replaced", "agent", r.Agent, "err", err)
+		s.log.Warn("stored report is damaged: taking the new one", "agent", r.Agent, "err", err)
 	case err == nil && older(r, stored):
 		return nil
 	case err != nil && !errors.Is(err, store.ErrNotFound):

@@ -81,9 +81,17 @@ func readChunk(tx *bbolt.Tx, name, beside string, keys span, n int) (chunk []pai
 	if err != nil {
 		return nil, false, err
 	}
+	for _, end := range [][]byte{keys.from, keys.to} {
+		if end == nil {
+			continue
+		}
+		if err := wholeAround(tx, b, name, end); err != nil {
+			return nil, false, err
+		}
+	}
 	c := b.Cursor()
 	key, sealed := keys.first(c)
-	for size := 0; key != nil && keys.holds(key); key, sealed = keys.next(c) {
+	for size := 0; key != nil; key, sealed = keys.next(c) {
 		if len(chunk) == n || size >= chunkBytes {
 			return chunk, true, nil
 		}
@@ -93,6 +101,9 @@ func readChunk(tx *bbolt.Tx, name, beside string, keys span, n int) (chunk []pai
 		content, err := unseal(tx, name, key, sealed)
 		if err != nil {
 			return chunk, false, err
+		}
+		if !keys.holds(key) { // beyond the end, and no damaged key that only seems to be
+			return chunk, false, nil
 		}
 		p := pair{key: bytes.Clone(key), content: bytes.Clone(content)}
 		if beside != "" {
