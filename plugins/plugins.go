@@ -6,16 +6,20 @@ import (
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/restic"
 )
 
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
-		"host": host.Probes,
-		"net":  net.Probes,
+		"files":  files.Probes,
+		"host":   host.Probes,
+		"net":    net.Probes,
+		"restic": restic.Probes,
 	}
 }
 

@@ -59,7 +59,7 @@ func (c capacity) Observe(ctx context.Context, r probe.Request) (probe.Observati
 }
 
 func (s capacitySettings) observation(free, memory holdfast.Bytes, cores int) probe.Observation {
-	o := ok("%v free at %s, %v of memory, %d cores", free, s.Path, memory, cores)
+	o := probe.OK("%v free at %s, %v of memory, %d cores", free, s.Path, memory, cores)
 	o.Capacity = &holdfast.Capacity{Needed: s.Free, Free: free}
 	o.Measures = []holdfast.Measure{
 		{Name: "free_bytes", Value: float64(free), Unit: "bytes"},

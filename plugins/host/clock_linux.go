@@ -59,7 +59,7 @@ func (s clockSettings) observation(t unix.Timex) probe.Observation {
 	offset := time.Duration(t.Offset) * unit
 	estimated := time.Duration(t.Esterror) * time.Microsecond
 	off := offset.Abs() + estimated
-	o := ok("the clock is kept, off by at most about %v", off)
+	o := probe.OK("the clock is kept, off by at most about %v", off)
 	o.Measures = []holdfast.Measure{
 		{Name: "offset_seconds", Value: offset.Seconds(), Unit: "seconds"},
 		{Name: "estimated_error_seconds", Value: estimated.Seconds(), Unit: "seconds"},

@@ -53,7 +53,7 @@ func (d disk) Observe(ctx context.Context, r probe.Request) (probe.Observation, 
 
 func (s diskSettings) observation(u *psdisk.UsageStat) probe.Observation {
 	total := float64(u.Total)
-	o := ok("%s: %v free of %v", s.Path, holdfast.Bytes(u.Free), holdfast.Bytes(u.Total))
+	o := probe.OK("%s: %v free of %v", s.Path, holdfast.Bytes(u.Free), holdfast.Bytes(u.Total))
 	o.Measures = []holdfast.Measure{
 		{Name: "free_bytes", Value: float64(u.Free), Unit: "bytes"},
 		{Name: "total_bytes", Value: total, Unit: "bytes"},

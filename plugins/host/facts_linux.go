@@ -46,7 +46,7 @@ func (facts) Observe(ctx context.Context, r probe.Request) (probe.Observation, e
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	o := ok("%s, kernel %s", system, kernel)
+	o := probe.OK("%s, kernel %s", system, kernel)
 	o.Fingerprint = map[string]string{"os": system, "kernel": kernel, "hypervisor": hypervisor(ctx)}
 	o.Facts = map[string]string{"architecture": machine}
 	installed, err := readPackages(ctx, root)

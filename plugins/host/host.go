@@ -32,7 +32,6 @@
 package host
 
 import (
-	"fmt"
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -53,20 +52,10 @@ func Probes() []probe.Probe {
 	}
 }
 
-// ok is an observation that finds nothing wrong.
-func ok(format string, args ...any) probe.Observation {
-	return probe.Observation{Outcome: holdfast.OK, Summary: fmt.Sprintf(format, args...)}
-}
-
-// failed is an observation that finds the thing broken.
-func failed(reason holdfast.Reason, format string, args ...any) probe.Observation {
-	return probe.Observation{Outcome: holdfast.Failed, Reason: reason, Summary: fmt.Sprintf(format, args...)}
-}
-
 // short turns o into one that says what the path lacks, if it lacks anything.
 func short(o probe.Observation, outcome holdfast.Outcome, lacks []string) probe.Observation {
 	if len(lacks) > 0 {
-		o.Outcome, o.Reason, o.Summary = outcome, holdfast.TooSmall, strings.Join(lacks, "; ")
+		o.Outcome, o.Reason, o.Summary = outcome, holdfast.TooSmall, probe.OneLine(strings.Join(lacks, "; "))
 	}
 	return o
 }

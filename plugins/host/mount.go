@@ -59,9 +59,9 @@ func (m mount) Observe(ctx context.Context, r probe.Request) (probe.Observation,
 		return probe.Observation{}, fmt.Errorf("read mount table: %w", err)
 	}
 	if at == nil || at.kind == "autofs" {
-		return failed(holdfast.Missing, "nothing is mounted at %s", s.Path), nil
+		return probe.Failed(holdfast.Missing, "nothing is mounted at %s", s.Path), nil
 	}
-	o := ok("%s: %s is mounted", s.Path, at.kind)
+	o := probe.OK("%s: %s is mounted", s.Path, at.kind)
 	o.Measures = []holdfast.Measure{
 		{Name: "free_bytes", Value: float64(u.Free), Unit: "bytes"},
 		{Name: "total_bytes", Value: float64(u.Total), Unit: "bytes"},

@@ -90,12 +90,12 @@ func running(ctx context.Context, name string) (group, error) {
 
 func (s processSettings) observation(g group) probe.Observation {
 	need := max(s.Count, 1)
-	o := ok("%d of %q running", g.count, s.Name)
+	o := probe.OK("%d of %q running", g.count, s.Name)
 	switch {
 	case g.count == 0:
-		o = failed(holdfast.Missing, "no %q is running", s.Name)
+		o = probe.Failed(holdfast.Missing, "no %q is running", s.Name)
 	case g.count < need:
-		o = failed(holdfast.TooSmall, "%d of %q running, the path needs %d", g.count, s.Name, need)
+		o = probe.Failed(holdfast.TooSmall, "%d of %q running, the path needs %d", g.count, s.Name, need)
 	}
 	o.Measures = []holdfast.Measure{
 		{Name: "processes", Value: float64(g.count)},

@@ -95,7 +95,7 @@ func readUse(ctx context.Context) (use, error) {
 }
 
 func (u use) observation(limit resourcesSettings) probe.Observation {
-	o := ok("processor %.0f%%, memory %.0f%%, swap %.0f%%, load %.2f per core", u.cpu*100, u.memory*100, u.swap*100, u.load)
+	o := probe.OK("processor %.0f%%, memory %.0f%%, swap %.0f%%, load %.2f per core", u.cpu*100, u.memory*100, u.swap*100, u.load)
 	o.Measures = []holdfast.Measure{
 		{Name: "cpu_used_ratio", Value: u.cpu, Unit: "ratio"},
 		{Name: "memory_used_ratio", Value: u.memory, Unit: "ratio"},

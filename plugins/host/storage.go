@@ -38,16 +38,16 @@ func (s *storage) usage(ctx context.Context, path string) (*psdisk.UsageStat, er
 func storageFault(path string, err error) (probe.Observation, error) {
 	switch {
 	case errors.Is(err, errSilent):
-		return failed(holdfast.Timeout, "%s: the file system does not answer", path), nil
+		return probe.Failed(holdfast.Timeout, "%s: the file system does not answer", path), nil
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return probe.Observation{}, probe.Unable(holdfast.Timeout, "look at %s: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return failed(holdfast.Missing, "%s does not exist", path), nil
+		return probe.Failed(holdfast.Missing, "%s does not exist", path), nil
 	case errors.Is(err, fs.ErrPermission):
 		return probe.Observation{}, probe.Unable(holdfast.Refused, "look at %s: %w: the agent's user needs execute permission on its parents", path, err)
 	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ENOTCONN),
 		errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.ETIMEDOUT):
-		return failed(holdfast.Unreachable, "%s: the file system gives an error: %v", path, err), nil
+		return probe.Failed(holdfast.Unreachable, "%s: the file system gives an error: %v", path, err), nil
 	}
 	return probe.Observation{}, probe.Unable("", "look at %s: %w", path, err)
 }

@@ -16,6 +16,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 // needRoot skips a test that mounts; never where tests must all run.
@@ -131,38 +132,10 @@ func TestMount(t *testing.T) {
 	wantOutcome(t, observe(t, "host.mount", "path", filepath.Dir(dir)), holdfast.Failed, holdfast.Missing)
 }
 
-// deaf mounts a file system whose server never answers, as a network mount does
-// whose server is gone.
-func deaf(t *testing.T) (dir string, hangUp func()) {
-	t.Helper()
-	needRoot(t)
-	dir = filepath.Join(t.TempDir(), "deaf")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatalf("open fuse: %v", err)
-	}
-	server := os.NewFile(uintptr(fd), "fuse")
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)
-	if err := unix.Mount("deaf", dir, "fuse", 0, options); err != nil {
-		server.Close()
-		t.Fatalf("mount fuse: %v", err)
-	}
-	t.Cleanup(func() {
-		server.Close()
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	return dir, func() { server.Close() }
-}
-
 // TestDeafStorage holds the probes to their deadline while the kernel holds the
 // call, and to a single call left behind however often they are asked.
 func TestDeafStorage(t *testing.T) {
-	dir, hangUp := deaf(t)
+	dir, hangUp := probetest.DeafMount(t)
 	p := find(t, "host.disk")
 	request := probe.Request{Settings: settings(t, "path", dir)}
 	for range 3 {

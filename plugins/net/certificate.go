@@ -75,7 +75,7 @@ func distrust(what string, err *tls.CertificateVerificationError) (probe.Observa
 	default:
 		why = fmt.Sprintf("the certificate is not accepted: %v", err.Err)
 	}
-	o := failed(holdfast.Assertion, "%s: %s", what, why)
+	o := probe.Failed(holdfast.Assertion, "%s: %s", what, why)
 	leaf := err.UnverifiedCertificates[0]
 	o.Expiry = leaf.NotAfter.UTC()
 	o.Facts = certificateFacts(leaf)
@@ -97,7 +97,7 @@ func addSession(o *probe.Observation, state *tls.ConnectionState) {
 	for _, c := range state.VerifiedChains[0] {
 		chain = append(chain, c.Subject.String())
 	}
-	o.Facts["certificate_chain"] = clip(strings.Join(chain, " < "))
+	o.Facts["certificate_chain"] = probe.OneLine(strings.Join(chain, " < "))
 }
 
 // chainExpiry is when the last of the chains ends; a chain ends with the first of
@@ -120,8 +120,8 @@ func chainExpiry(chains [][]*x509.Certificate) time.Time {
 
 func certificateFacts(c *x509.Certificate) map[string]string {
 	return map[string]string{
-		"certificate_subject":    clip(c.Subject.String()),
-		"certificate_issuer":     clip(c.Issuer.String()),
+		"certificate_subject":    probe.OneLine(c.Subject.String()),
+		"certificate_issuer":     probe.OneLine(c.Issuer.String()),
 		"certificate_names":      certificateNames(c),
 		"certificate_not_before": day(c.NotBefore),
 		"certificate_not_after":  day(c.NotAfter),
@@ -141,7 +141,7 @@ func certificateNames(c *x509.Certificate) string {
 	if len(names) > 8 {
 		names = append(names[:8], "…")
 	}
-	return clip(strings.Join(names, ", "))
+	return probe.OneLine(strings.Join(names, ", "))
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.RFC3339) }

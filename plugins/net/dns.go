@@ -155,17 +155,17 @@ func (s dnsSettings) observation(answer *dns.Msg, kind uint16, server string) pr
 		ttl = min(ttl, record.Header().Ttl) // the chain of CNAMEs before it counts
 	}
 	slices.Sort(given)
-	listed := clip(strings.Join(given, ", "))
-	o := ok("%s %s: %s", s.Name, s.Type, listed)
+	listed := probe.OneLine(strings.Join(given, ", "))
+	o := probe.OK("%s %s: %s", s.Name, s.Type, listed)
 	switch lacking := s.lacking(given); {
 	case answer.Rcode == dns.RcodeNameError:
-		o = failed(holdfast.Missing, "there is no name %s, says %s", s.Name, server)
+		o = probe.Failed(holdfast.Missing, "there is no name %s, says %s", s.Name, server)
 	case answer.Rcode != dns.RcodeSuccess:
-		o = failed(holdfast.Unreachable, "name server %s answers %s for %s", server, rcode(answer.Rcode), s.Name)
+		o = probe.Failed(holdfast.Unreachable, "name server %s answers %s for %s", server, rcode(answer.Rcode), s.Name)
 	case len(given) == 0:
-		o = failed(holdfast.Missing, "%s has no %s record, says %s", s.Name, s.Type, server)
+		o = probe.Failed(holdfast.Missing, "%s has no %s record, says %s", s.Name, s.Type, server)
 	case len(lacking) > 0:
-		o = failed(holdfast.Assertion, "%s %s: %s, want %s", s.Name, s.Type, listed, strings.Join(lacking, ", "))
+		o = probe.Failed(holdfast.Assertion, "%s %s: %s, want %s", s.Name, s.Type, listed, strings.Join(lacking, ", "))
 	}
 	o.Facts = map[string]string{"server": server, "rcode": rcode(answer.Rcode)}
 	o.Measures = []holdfast.Measure{{Name: "answers", Value: float64(len(given))}}

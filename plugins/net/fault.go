@@ -37,22 +37,22 @@ func fault(ctx context.Context, what string, err error) (probe.Observation, erro
 	)
 	switch {
 	case timedOut(err):
-		return failed(holdfast.Timeout, "%s does not answer in time", what), nil
+		return probe.Failed(holdfast.Timeout, "%s does not answer in time", what), nil
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return probe.Observation{}, probe.Unable(holdfast.Refused, "reach %s: this host forbids it: %w", what, err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS),
 		errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 		return probe.Observation{}, probe.Unable("", "reach %s: %w", what, err)
 	case errors.As(err, &record), errors.As(err, &op) && strings.HasSuffix(op.Op, " error"): // crypto/tls: "remote error", "local error"
-		return failed(holdfast.Assertion, "%s: the TLS handshake fails: %v", what, err), nil
+		return probe.Failed(holdfast.Assertion, "%s: the TLS handshake fails: %v", what, err), nil
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return failed(holdfast.Unreachable, "%s hangs up", what), nil
+		return probe.Failed(holdfast.Unreachable, "%s hangs up", what), nil
 	case errors.As(err, &code):
-		return failed(holdfast.Unreachable, "%s: %v", what, code), nil
+		return probe.Failed(holdfast.Unreachable, "%s: %v", what, code), nil
 	case errors.As(err, &op):
-		return failed(holdfast.Unreachable, "%s: %v", what, op.Err), nil
+		return probe.Failed(holdfast.Unreachable, "%s: %v", what, op.Err), nil
 	}
-	return failed(holdfast.Assertion, "%s: %v", what, err), nil
+	return probe.Failed(holdfast.Assertion, "%s: %v", what, err), nil
 }
 
 func timedOut(err error) bool {
@@ -65,7 +65,7 @@ func timedOut(err error) bool {
 func lookupFault(what string, err *net.DNSError) (probe.Observation, error) {
 	switch {
 	case err.IsNotFound:
-		return failed(holdfast.Missing, "%s: there is no host %q", what, err.Name), nil
+		return probe.Failed(holdfast.Missing, "%s: there is no host %q", what, err.Name), nil
 	case err.IsTimeout:
 		return probe.Observation{}, probe.Unable(holdfast.Timeout, "look up %q: %w", err.Name, err)
 	}

@@ -165,17 +165,17 @@ func (s httpSettings) expects(status int) bool {
 }
 
 func (s httpSettings) observation(what string, answer *http.Response, body *regexp.Regexp, content []byte, took time.Duration) probe.Observation {
-	o := ok("%s: status %d after %v", what, answer.StatusCode, took.Round(time.Millisecond))
+	o := probe.OK("%s: status %d after %v", what, answer.StatusCode, took.Round(time.Millisecond))
 	switch {
 	case !s.expects(answer.StatusCode) && len(s.Status.list) == 0:
-		o = failed(holdfast.Assertion, "%s: status %d, want 2xx", what, answer.StatusCode)
+		o = probe.Failed(holdfast.Assertion, "%s: status %d, want 2xx", what, answer.StatusCode)
 	case !s.expects(answer.StatusCode):
-		o = failed(holdfast.Assertion, "%s: status %d, want %v", what, answer.StatusCode, s.Status.list)
+		o = probe.Failed(holdfast.Assertion, "%s: status %d, want %v", what, answer.StatusCode, s.Status.list)
 	case body != nil && !body.Match(content):
-		o = failed(holdfast.Assertion, "%s: status %d, and nothing in the first %v of the body matches %q", what, answer.StatusCode, holdfast.Bytes(len(content)), s.Body)
+		o = probe.Failed(holdfast.Assertion, "%s: status %d, and nothing in the first %v of the body matches %q", what, answer.StatusCode, holdfast.Bytes(len(content)), s.Body)
 	case s.Latency > 0 && took > s.Latency.Std():
 		o.Outcome, o.Reason = holdfast.OutcomeDegraded, holdfast.Timeout
-		o.Summary = clip(fmt.Sprintf("%s: complete after %v, the path needs %v", what, took.Round(time.Millisecond), s.Latency))
+		o.Summary = probe.OneLine(fmt.Sprintf("%s: complete after %v, the path needs %v", what, took.Round(time.Millisecond), s.Latency))
 	}
 	o.Measures = []holdfast.Measure{
 		{Name: "latency_seconds", Value: took.Seconds(), Unit: "seconds"},
@@ -201,5 +201,5 @@ func addAnswer(o *probe.Observation, answer *http.Response) {
 
 // shown is an address as it may be shown: what may be a secret is left out.
 func shown(u *url.URL) string {
-	return clip((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+	return probe.OneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }

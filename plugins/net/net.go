@@ -30,11 +30,8 @@
 package net
 
 import (
-	"fmt"
 	"net"
-	"strings"
 	"time"
-	"unicode"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
@@ -49,30 +46,7 @@ func probes(resolver *net.Resolver) []probe.Probe {
 	return []probe.Probe{tcp{dialer}, web{dialer}, handshake{dialer}, names{dialer}}
 }
 
-func ok(format string, args ...any) probe.Observation {
-	return probe.Observation{Outcome: holdfast.OK, Summary: clip(fmt.Sprintf(format, args...))}
-}
-
-func failed(reason holdfast.Reason, format string, args ...any) probe.Observation {
-	return probe.Observation{Outcome: holdfast.Failed, Reason: reason, Summary: clip(fmt.Sprintf(format, args...))}
-}
-
 // seconds is a measure of time since start.
 func seconds(name string, start time.Time) holdfast.Measure {
 	return holdfast.Measure{Name: name, Value: time.Since(start).Seconds(), Unit: "seconds"}
-}
-
-// clip makes text from the network fit to be shown: one line, no control
-// characters, at most 500 bytes.
-func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '�'
-		}
-		return r
-	}, s)
-	if len(s) > 500 {
-		return strings.ToValidUTF8(s[:500], "") + "…"
-	}
-	return s
 }

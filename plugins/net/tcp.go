@@ -47,7 +47,7 @@ func (p tcp) Observe(ctx context.Context, r probe.Request) (probe.Observation, e
 		return fault(ctx, s.Address, err)
 	}
 	defer conn.Close()
-	o := ok("%s takes connections", s.Address)
+	o := probe.OK("%s takes connections", s.Address)
 	o.Measures = []holdfast.Measure{seconds("connect_seconds", start)}
 	o.Facts = map[string]string{"remote": conn.RemoteAddr().String()}
 	return o, nil

@@ -59,7 +59,7 @@ func (p handshake) Observe(ctx context.Context, r probe.Request) (probe.Observat
 		return fault(ctx, s.Address, err)
 	}
 	state := conn.ConnectionState()
-	o := ok("%s: the certificate of %s is valid until %s", s.Address, s.ServerName, day(chainExpiry(state.VerifiedChains)))
+	o := probe.OK("%s: the certificate of %s is valid until %s", s.Address, s.ServerName, day(chainExpiry(state.VerifiedChains)))
 	o.Measures = []holdfast.Measure{connected, seconds("handshake_seconds", start)}
 	addSession(&o, &state)
 	return o, nil
