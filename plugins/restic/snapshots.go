@@ -1,0 +1,76 @@
+package restic
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
+)
+
+// describe starts an observation with what every probe here knows: the tool's
+// version, and that a restic repository is always encrypted.
+func (r *repository) describe(ctx context.Context) (probe.Observation, error) {
+	out, err := probe.Run(ctx, probe.Command{Path: r.path, Args: []string{"version"}, Env: []string{"HOME=/nonexistent"}})
+	if err != nil {
+		return probe.Observation{}, err
+	}
+	version, err := parseVersion(out.Stdout)
+	if err != nil {
+		return probe.Observation{}, probe.Unable(holdfast.ToolMissing, "%s: %w", r.path, err)
+	}
+	encrypted := true
+	return probe.Observation{
+		Outcome:     holdfast.OK,
+		Encrypted:   &encrypted,
+		Fingerprint: map[string]string{"tool": "restic " + majorMinor(version)},
+		Facts:       map[string]string{"version": version},
+	}, nil
+}
+
+// snapshots lists the snapshots the settings mean, newest first. The fault is
+// empty, no-match, or damaged where a snapshot file cannot be read; then the
+// others are listed with it.
+func (r *repository) snapshots(ctx context.Context) ([]snapshot, error) {
+	out, err := r.call(ctx, "snapshots", "--json")
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseSnapshots(out.Stdout)
+	if err != nil {
+		return nil, probe.Unable("", "%w", err)
+	}
+	meant := slices.DeleteFunc(slices.Clone(all), func(s snapshot) bool { return !r.means(s) })
+	slices.SortFunc(meant, func(a, b snapshot) int {
+		if c := b.at().Compare(a.at()); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	// A snapshot that cannot be read is left out with exit code 0: only standard
+	// error tells.
+	lines := said(out.Stderr)
+	switch {
+	case reasonOf(lines) == holdfast.Damaged:
+		return meant, &fault{holdfast.Damaged, headline(lines), string(out.Stderr)}
+	case len(all) == 0:
+		return nil, faulty(holdfast.Empty, "the repository holds no snapshot")
+	case len(meant) == 0:
+		return nil, faulty(holdfast.NoMatch, "none of %d snapshots matches %s; the newest is of host %s, paths %s, tags %s",
+			len(all), r.filters(), all[len(all)-1].Hostname, all[len(all)-1].Paths, all[len(all)-1].Tags)
+	}
+	return meant, nil
+}
+
+// filters writes the settings that choose snapshots.
+func (r *repository) filters() string {
+	var parts []string
+	for _, f := range []struct{ name, value string }{{"host", r.Host}, {"path", r.Path}, {"tag", r.Tag}} {
+		if f.value != "" {
+			parts = append(parts, fmt.Sprintf("%s %q", f.name, f.value))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
