@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -48,6 +49,17 @@ func connect(ctx context.Context, address string, config *tls.Config) (*link, er
 	if err != nil {
 		return nil, plain(err)
 	}
+	// TLS 1.3 judges the client's certificate after its end of the handshake. The
+	// collector speaks first, or says what is wrong.
+	first := make([]byte, 1)
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	_, err = io.ReadFull(raw, first)
+	if !stop() {
+		err = fmt.Errorf("%s says nothing after the handshake: is this the collector's agents' port? (%w)", address, ctx.Err())
+	}
+	if err != nil {
+		return nil, errors.Join(plain(err), ignoreClosed(raw.Close()))
+	}
 	var taken atomic.Bool
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // TLS stands already, below
@@ -55,7 +67,7 @@ func connect(ctx context.Context, address string, config *tls.Config) (*link, er
 			if taken.Swap(true) {
 				return nil, errors.New("connection lost")
 			}
-			return raw, nil
+			return &begun{Conn: raw, first: first}, nil
 		}),
 		grpc.WithAuthority(wire.ServerName), grpc.WithDisableServiceConfig(),
 		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
@@ -66,6 +78,21 @@ func connect(ctx context.Context, address string, config *tls.Config) (*link, er
 		return nil, errors.Join(err, raw.Close())
 	}
 	return &link{conn, raw.(*tls.Conn)}, nil
+}
+
+// begun is a connection whose first byte was read already.
+type begun struct {
+	net.Conn
+	first []byte // of the one goroutine that reads
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.first) > 0 && len(p) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p)
 }
 
 // errRanOut says that the certificate has run out: the agent recovers by its key.
