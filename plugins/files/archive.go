@@ -38,7 +38,9 @@ func (p *archives) Observe(ctx context.Context, r probe.Request) (probe.Observat
 	}
 	// Asked first and apart, as a directory on a dead network mount holds for
 	// ever whoever opens it.
-	if _, err := p.held.Do(ctx, s.Directory, s.knock); err != nil {
+	patience, cancel := probe.AnswerTime(ctx)
+	defer cancel()
+	if _, err := p.held.Do(patience, s.Directory, s.knock); err != nil {
 		return s.fault(ctx, err)
 	}
 	root, err := os.OpenRoot(s.Directory)
@@ -72,6 +74,8 @@ func (s settings) fault(ctx context.Context, err error) (probe.Observation, erro
 	switch {
 	case ctx.Err() != nil:
 		return probe.Observation{}, probe.Unable(holdfast.Timeout, "read %s: %w: give the check a longer timeout", s.Directory, ctx.Err())
+	case errors.Is(err, context.DeadlineExceeded):
+		return probe.Failed(holdfast.Timeout, "%s: the file system does not answer", s.Directory), nil
 	case errors.Is(err, errManifest):
 		return probe.Failed(holdfast.Damaged, "%v", err), nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):

@@ -327,9 +327,14 @@ func TestDeafMount(t *testing.T) {
 	p := files.Probes()[0]
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	_, err := p.Observe(ctx, request(t, dir))
+	o, err := p.Observe(ctx, request(t, dir))
+	must(t, err)
+	wantOutcome(t, o, holdfast.Failed, holdfast.Timeout, "does not answer")
+	taken, takeBack := context.WithCancel(t.Context())
+	takeBack()
+	_, err = p.Observe(taken, request(t, dir))
 	if got := probe.ReasonOf(err); got != holdfast.Timeout {
-		t.Errorf("got reason %q (%v), want timeout", got, err)
+		t.Errorf("cancelled: got reason %q (%v), want timeout", got, err)
 	}
 	hangUp()
 	wantOutcome(t, observe(t, dir), holdfast.Failed, holdfast.Unreachable)

@@ -41,8 +41,9 @@
 //	files, and none matches pattern (or name_time)       failed no-match
 //	no such directory; no manifest                       failed missing
 //	the file system gives an error                       failed unreachable
+//	the file system does not answer                      failed timeout
 //	not allowed to read                                  cannot tell: refused
-//	not read within the check's time; file system mute   cannot tell: timeout
+//	not read within the check's time                     cannot tell: timeout
 //	more files than can be looked at; an empty manifest  cannot tell
 //
 // list_only looks at names, times and sizes and reads nothing, for a check that
