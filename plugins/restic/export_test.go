@@ -1,6 +1,13 @@
 package restic
 
-// Parsers and helpers that tests outside the package look at.
+import (
+	"errors"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
+)
+
+// Insides that tests outside the package look at.
 var (
 	ParseSnapshots = parseSnapshots
 	ParseStats     = parseStats
@@ -9,13 +16,35 @@ var (
 	ParseEnv       = parseEnv
 	MajorMinor     = majorMinor
 	SubsetArgument = subsetArgument
-	Literal        = literal
 )
 
 type (
 	Snapshot = snapshot
 	Size     = size
 	Node     = node
+	Checked  struct {
+		Clean bool
+		Packs int64
+	}
 )
 
-func (s snapshot) At() any { return s.at() }
+func Point(s Snapshot) holdfast.RecoveryPoint { return s.point() }
+
+func ParseCheck(b []byte) Checked {
+	c := parseCheck(b)
+	return Checked{c.clean, c.packs}
+}
+
+// Judge returns the reason of the fault that standard error and an exit code name,
+// or "unable" and the reason of that.
+func Judge(stderr []byte, code int) string {
+	r := &repository{Source: Source{Repository: "rest:http://nowhere/"}}
+	err := r.judge(probe.Output{Stderr: stderr, ExitCode: code})
+	var f *fault
+	if errors.As(err, &f) {
+		return string(f.reason)
+	}
+	return "unable " + string(probe.ReasonOf(err))
+}
+
+func (s Source) Validate() error { return s.validate() }

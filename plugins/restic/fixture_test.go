@@ -9,11 +9,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,9 +40,34 @@ type repo struct {
 	dir, passwordFile, source string
 }
 
-// newRepo makes a repository and a folder to back up. The key that restic made
-// takes 0.4 s of CPU to open by design; it is replaced with a cheap one, so that
-// a test can make hundreds of calls.
+// template makes one empty repository for all tests to copy. The key that restic
+// makes takes 0.4 s of CPU to open by design; it is replaced with a cheap one, so
+// that the tests can make their hundreds of calls.
+var template = sync.OnceValue(func() *repo {
+	base, err := os.MkdirTemp("", "restic-template-")
+	if err != nil {
+		panic(err)
+	}
+	templateDir = base
+	r := &repo{dir: filepath.Join(base, "repo"), passwordFile: filepath.Join(base, "password")}
+	if err := errors.Join(os.WriteFile(r.passwordFile, []byte(password), 0o600), r.run(nil, "init", "--no-cache"), cheapKey(r)); err != nil {
+		panic(err)
+	}
+	return r
+})
+
+// templateDir is the template's folder, once it was made.
+var templateDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if templateDir != "" {
+		_ = os.RemoveAll(templateDir)
+	}
+	os.Exit(code)
+}
+
+// newRepo makes a repository and a folder to back up.
 func newRepo(t *testing.T) *repo {
 	t.Helper()
 	if _, err := os.Stat(tool); err != nil {
@@ -48,10 +77,9 @@ func newRepo(t *testing.T) *repo {
 		t.Skipf("restic is needed: %v", err)
 	}
 	base := t.TempDir()
-	r := &repo{filepath.Join(base, "repo"), filepath.Join(base, "password"), filepath.Join(base, "source")}
+	r := template().copy(t)
+	r.passwordFile, r.source = filepath.Join(base, "password"), filepath.Join(base, "source")
 	write(t, r.passwordFile, password)
-	r.restic(t, "init", "--no-cache")
-	cheapKey(t, r)
 	write(t, filepath.Join(r.source, "a", "ledger"), noise(1, 300_000))
 	write(t, filepath.Join(r.source, "a", "journal"), noise(2, 200_000))
 	write(t, filepath.Join(r.source, "b", "notes *[1]?.txt"), "hello")
@@ -64,14 +92,20 @@ func newRepo(t *testing.T) *repo {
 // restic runs the tool on the repository and returns its standard output.
 func (r *repo) restic(t testing.TB, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(context.Background(), tool, append([]string{"--repo", r.dir, "--password-file", r.passwordFile}, args...)...)
-	cmd.Env = []string{"HOME=" + filepath.Dir(r.dir), "PATH=/usr/bin"}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("restic %v: %v\n%s", args, err, stderr.Bytes())
-	}
+	var stdout bytes.Buffer
+	must(t, r.run(&stdout, args...))
 	return stdout.Bytes()
+}
+
+func (r *repo) run(stdout io.Writer, args ...string) error {
+	cmd := exec.CommandContext(context.Background(), tool, append([]string{"--repo", r.dir, "--password-file", r.passwordFile}, args...)...)
+	cmd.Env = []string{"HOME=" + filepath.Dir(r.passwordFile), "PATH=/usr/bin"}
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("restic %v: %w\n%s", args, err, stderr.Bytes())
+	}
+	return nil
 }
 
 func (r *repo) backup(t testing.TB, args ...string) {
@@ -176,37 +210,48 @@ func noise(seed byte, n int) string {
 // cheapKey replaces a repository's only key with one whose key derivation costs
 // next to nothing. The format is that of restic's design document, "Keys,
 // Encryption and MAC".
-func cheapKey(t *testing.T, r *repo) {
-	t.Helper()
-	var master json.RawMessage = bytes.TrimSpace(r.restic(t, "cat", "masterkey", "--no-cache", "--no-lock"))
+func cheapKey(r *repo) error {
+	var master bytes.Buffer
+	if err := r.run(&master, "cat", "masterkey", "--no-cache", "--no-lock"); err != nil {
+		return err
+	}
 	salt := make([]byte, 64)
 	_, _ = rand.Read(salt)
 	const n, rr, p = 2, 1, 1
 	user, err := scrypt.Key([]byte(password), salt, n, rr, p, 64)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	key, err := json.Marshal(map[string]any{
 		"created": time.Now(), "username": "test", "hostname": "test", "kdf": "scrypt", "N": n, "r": rr, "p": p,
-		"salt": salt, "data": seal(t, user, master),
+		"salt": salt, "data": seal(user, master.Bytes()),
 	})
-	must(t, err)
-	old, err := os.ReadDir(filepath.Join(r.dir, "keys"))
-	must(t, err)
+	if err != nil {
+		return err
+	}
+	keys := filepath.Join(r.dir, "keys")
+	old, err := os.ReadDir(keys)
+	if err != nil {
+		return err
+	}
 	sum := sha256.Sum256(key)
-	write(t, filepath.Join(r.dir, "keys", hex.EncodeToString(sum[:])), string(key))
-	must(t, os.Remove(filepath.Join(r.dir, "keys", old[0].Name())))
+	return errors.Join(os.WriteFile(filepath.Join(keys, hex.EncodeToString(sum[:])), key, 0o600), os.Remove(filepath.Join(keys, old[0].Name())))
 }
 
-// seal is restic's encryption: IV, AES-256-CTR, Poly1305-AES.
-func seal(t *testing.T, key, plain []byte) []byte {
-	t.Helper()
+// seal is restic's encryption: IV, AES-256-CTR, Poly1305-AES. The key is 64 bytes.
+func seal(key, plain []byte) []byte {
 	iv := make([]byte, aes.BlockSize)
 	_, _ = rand.Read(iv)
 	block, err := aes.NewCipher(key[:32])
-	must(t, err)
+	if err != nil {
+		panic(err) // the key's length is a constant of this file
+	}
 	sealed := make([]byte, len(plain))
 	cipher.NewCTR(block, iv).XORKeyStream(sealed, plain)
 	nonce, err := aes.NewCipher(key[32:48])
-	must(t, err)
+	if err != nil {
+		panic(err)
+	}
 	var macKey [32]byte
 	copy(macKey[:16], key[48:64])
 	nonce.Encrypt(macKey[16:], iv)
@@ -228,7 +273,7 @@ func (r *repo) lock(t *testing.T, exclusive bool, age time.Duration) string {
 	must(t, json.Unmarshal(r.restic(t, "cat", "masterkey", "--no-cache", "--no-lock"), &master))
 	plain, err := json.Marshal(map[string]any{"time": time.Now().Add(-age), "exclusive": exclusive, "hostname": "db1", "username": "backup", "pid": 4711})
 	must(t, err)
-	sealed := seal(t, slices.Concat(master.Encrypt, master.MAC.K, master.MAC.R), plain)
+	sealed := seal(slices.Concat(master.Encrypt, master.MAC.K, master.MAC.R), plain)
 	sum := sha256.Sum256(sealed)
 	path := filepath.Join(r.dir, "locks", hex.EncodeToString(sum[:]))
 	write(t, path, string(sealed))

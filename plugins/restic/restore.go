@@ -146,9 +146,8 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 	out, err := t.exec(guarded, nil, append(args, "--", p.snapshot.ID)...)
 	took := time.Since(started)
 	stop()
-	var full *tooLittleRoom
-	if errors.As(context.Cause(guarded), &full) {
-		return o, probe.Unable(holdfast.TooSmall, "%w", full)
+	if full := context.Cause(guarded); probe.ReasonOf(full) == holdfast.TooSmall {
+		return o, full
 	}
 	if err != nil {
 		return o, err

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
 // A workspace is a folder of one restore's own inside scratch. Its owner holds a
@@ -117,16 +118,11 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// tooLittleRoom says that the scratch disk cannot take a restore, which is no
-// test of the backup.
-type tooLittleRoom struct{ text string }
-
-func (e *tooLittleRoom) Error() string { return e.text }
-
 // watch returns a context that ends where a restore finds or takes more room than
 // it should: at the start, where a fifth more than expected does not fit into
 // nine tenths of the free space; later, where it has written more than that. stop
-// ends the watching and waits for it.
+// ends the watching and waits for it. The cause says too-small: a scratch disk that
+// is full is no test of the backup.
 func watch(ctx context.Context, dir string, expect tally) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// Each entry may take a block beyond its bytes.
@@ -134,10 +130,10 @@ func watch(ctx context.Context, dir string, expect tally) (context.Context, func
 	free, err := freeBytes(dir)
 	switch {
 	case err != nil:
-		cancel(fmt.Errorf("free space of scratch: %w", err))
+		cancel(probe.Unable("", "free space of scratch: %w", err))
 		return ctx, func() {}
 	case limit > free-free/10:
-		cancel(&tooLittleRoom{fmt.Sprintf("scratch has %v free, a restore of %v needs %v and a tenth to spare", holdfast.Bytes(free), holdfast.Bytes(expect.bytes), holdfast.Bytes(limit))})
+		cancel(probe.Unable(holdfast.TooSmall, "scratch has %v free, a restore of %v needs %v and a tenth to spare", holdfast.Bytes(free), holdfast.Bytes(expect.bytes), holdfast.Bytes(limit)))
 		return ctx, func() {}
 	}
 	done := make(chan struct{})
@@ -151,7 +147,7 @@ func watch(ctx context.Context, dir string, expect tally) (context.Context, func
 			}
 			began := time.Now()
 			if used, err := count(dir); err == nil && used.onceBytes > limit {
-				cancel(&tooLittleRoom{fmt.Sprintf("the restore has written %v, %v were expected", holdfast.Bytes(used.onceBytes), holdfast.Bytes(expect.bytes))})
+				cancel(probe.Unable(holdfast.TooSmall, "the restore has written %v, %v were expected", holdfast.Bytes(used.onceBytes), holdfast.Bytes(expect.bytes)))
 			}
 			pause = max(time.Second, 20*time.Since(began)) // a large tree takes long to count
 		}
