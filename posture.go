@@ -89,6 +89,7 @@ type PathPosture struct {
 	Scenarios []PathScenario       `json:"scenarios"`
 	Rungs     map[Rung]RungPosture `json:"rungs"`
 	Point     time.Time            `json:"recovery_point,omitzero"`
+	Current   bool                 `json:"recovery_point_is_now,omitempty"` // the data itself: there is no instant to hold
 	Proven    Duration             `json:"proven_rto,omitempty"`
 	Expected  Duration             `json:"expected_rto,omitempty"`
 	Committed Duration             `json:"committed_rto,omitempty"`
