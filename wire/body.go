@@ -55,8 +55,9 @@ func ReadBody(body []byte) (holdfast.Observation, error) {
 	return o, nil
 }
 
-// SetNumbers puts the numbers of a result into the observation its body gave. It
-// changes o's parts in place; on an error it has changed nothing.
+// SetNumbers puts the numbers of a result into the observation its body gave. The
+// parts that hold them are new: copies of o made before stay as they were. On an
+// error it has changed nothing.
 func SetNumbers(o *holdfast.Observation, counts []int64, measures []float64) error {
 	want := 0
 	if o.Replication != nil {
@@ -72,12 +73,13 @@ func SetNumbers(o *holdfast.Observation, counts []int64, measures []float64) err
 		return errors.New("a count is negative")
 	}
 	if r := o.Replication; r != nil {
-		r.Lag, r.Bytes = holdfast.Duration(counts[0]), holdfast.Bytes(counts[1])
+		o.Replication = &holdfast.Replication{Lag: holdfast.Duration(counts[0]), Bytes: holdfast.Bytes(counts[1]), PrimarySeen: r.PrimarySeen}
 		counts = counts[2:]
 	}
-	if c := o.Capacity; c != nil {
-		c.Needed, c.Free = holdfast.Bytes(counts[0]), holdfast.Bytes(counts[1])
+	if o.Capacity != nil {
+		o.Capacity = &holdfast.Capacity{Needed: holdfast.Bytes(counts[0]), Free: holdfast.Bytes(counts[1])}
 	}
+	o.Measures = slices.Clone(o.Measures)
 	for i := range o.Measures {
 		o.Measures[i].Value = measures[i]
 	}

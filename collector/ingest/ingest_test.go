@@ -46,7 +46,7 @@ type core struct {
 
 // observation is one result as it was applied.
 type observation struct {
-	Seq     uint64
+	Report  uint64 // its sequence number
 	Backlog bool
 	holdfast.Observation
 }

@@ -78,8 +78,8 @@ func Correct(o *holdfast.Observation, offset holdfast.Duration) {
 }
 
 // Update brings an observation that came with the same body up to the i-th
-// result: its time, order and numbers. It changes o's parts in place. Errors match
-// ErrRefused.
+// result: its time, order and numbers. Copies of o made before stay as they were.
+// Errors match ErrRefused.
 func (r *Report) Update(i int, o *holdfast.Observation) error {
 	res := &r.Results[i]
 	check := r.Assigned.Checks[res.Check].ID
