@@ -27,16 +27,17 @@ var RecordKinds = []RecordKind{Exercise, Review, Training, Change, Attestation, 
 // Record is what a person attests: who, when, of what. Records are never
 // changed; a later one says better. Which fields a kind needs, Validate knows.
 type Record struct {
-	ID       string     `json:"id,omitempty"`
-	At       time.Time  `json:"at"` // when the thing happened
-	Kind     RecordKind `json:"record"`
-	Service  string     `json:"service,omitempty"`
-	Path     string     `json:"path,omitempty"`
-	Scenario string     `json:"scenario,omitempty"`
-	By       string     `json:"by"`
-	Until    time.Time  `json:"until,omitzero"`
-	Reason   string     `json:"reason,omitempty"`
-	Note     string     `json:"note,omitempty"`
+	ID        string     `json:"id,omitempty"`
+	At        time.Time  `json:"at"` // when the thing happened
+	Kind      RecordKind `json:"record"`
+	Service   string     `json:"service,omitempty"`
+	Path      string     `json:"path,omitempty"`
+	Scenario  string     `json:"scenario,omitempty"`
+	By        string     `json:"by"`                   // who attests
+	EnteredBy string     `json:"entered_by,omitempty"` // whose token or session entered it
+	Until     time.Time  `json:"until,omitzero"`
+	Reason    string     `json:"reason,omitempty"`
+	Note      string     `json:"note,omitempty"`
 
 	Plan        string    `json:"plan,omitempty"`
 	Version     string    `json:"version,omitempty"`
