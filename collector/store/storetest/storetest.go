@@ -52,7 +52,10 @@ func Run(t *testing.T, place func(testing.TB) Place) {
 			test.run(t, newBench(t, place(t)))
 		})
 	}
-	t.Run("model", func(t *testing.T) { testModel(t, place) })
+	t.Run("model", func(t *testing.T) {
+		t.Parallel()
+		testModel(t, place)
+	})
 }
 
 // tester is the part of *testing.T and *rapid.T that helpers need.
