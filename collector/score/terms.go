@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/holdfast-monitor/holdfast"
 )
@@ -184,11 +185,14 @@ func (m *Model) policyLooser() []holdfast.LooserTerm {
 	return list
 }
 
-// Changes returns what changed between two catalogues: terms, and definitions that
-// proof rests on, sorted. The caller adds who and when.
-func Changes(old, new *holdfast.Catalogue) []holdfast.TermChange {
+// TermChanges returns what changed between two catalogues, the new one in force
+// from at on: terms, and definitions that proof rests on, sorted. The caller may add
+// who. Against an empty catalogue it tells what the first one introduced.
+func TermChanges(old, new *holdfast.Catalogue, at time.Time) []holdfast.TermChange {
 	var list []holdfast.TermChange
-	list = append(list, differing("", catalogueTerms(old), catalogueTerms(new))...)
+	if old.Hash != "" || len(old.Services) > 0 {
+		list = append(list, differing("", catalogueTerms(old), catalogueTerms(new))...)
+	}
 	for i := range new.Services {
 		s := &new.Services[i]
 		before := old.Service(s.Name)
@@ -201,6 +205,9 @@ func Changes(old, new *holdfast.Catalogue) []holdfast.TermChange {
 			continue
 		}
 		list = append(list, differing(s.Name, serviceTerms(&old.Policy, before), serviceTerms(&new.Policy, s))...)
+	}
+	for i := range list {
+		list[i].At = at.UTC()
 	}
 	slices.SortFunc(list, compareChanges)
 	return list
