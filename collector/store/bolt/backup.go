@@ -59,7 +59,7 @@ func restore(ctx context.Context, src io.Reader, dir string, o Options) (err err
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() { err = errors.Join(err, unlockFolder(lock)) }()
 	if found, err := os.ReadDir(dir); err != nil {
 		return err
 	} else if len(found) > 0 {

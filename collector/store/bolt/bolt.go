@@ -75,7 +75,7 @@ func open(dir string, o Options) (_ *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			err = errors.Join(err, unlockFolder(lock))
 		}
 	}()
 	path := filepath.Join(dir, FileName)
@@ -115,7 +115,7 @@ func (s *Store) Close() error {
 	if !s.stuck.Load() {
 		err = guard(s.path, s.db.Close)
 	}
-	if err := errors.Join(err, s.dir.Close()); err != nil {
+	if err := errors.Join(err, unlockFolder(s.dir)); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
@@ -316,7 +316,7 @@ func syncFolder(dir string) error {
 }
 
 // lockFolder makes the folder where it is missing and takes its lock, which ends
-// with the process.
+// with the process at the latest.
 func lockFolder(dir string) (*os.File, error) {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -339,4 +339,10 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// unlockFolder gives the lock back. Closing alone is not enough at once: a child
+// just forked shares the open folder until it runs its program.
+func unlockFolder(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
