@@ -6,7 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
@@ -52,21 +55,30 @@ func TestBesideBackup(t *testing.T) {
 	}
 }
 
-// TestLeavesNoTrace compares the repository before and after every probe.
+// TestLeavesNoTrace lists the repository before and after every probe, and reads
+// the command lines of every call.
 func TestLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	r.backup(t)
 	r.lock(t, false, 0)
 	before := r.files(t, "")
+	log := filepath.Join(t.TempDir(), "calls")
+	spy := fakeTool(t, `echo "$@" >> `+log+`; exec `+tool+` "$@"`)
 	for _, p := range restic.Probes() {
-		if o, err := r.observe(t, p.Describe().Name, nil); err != nil {
-			t.Errorf("%s: %v %v", p.Describe().Name, o.Summary, err)
-		}
+		o, err := p.Observe(t.Context(), probe.Request{Settings: r.settings(t, nil), Tools: map[string]string{"restic": spy}, Scratch: t.TempDir()})
+		expect(t, o, err, holdfast.OK, "")
 	}
-	after := r.files(t, "")
-	if len(before) != len(after) {
-		t.Errorf("got %d files in the repository, had %d", len(after), len(before))
+	if diff := cmp.Diff(before, r.files(t, "")); diff != "" {
+		t.Errorf("the repository changed (-before +after):\n%s", diff)
+	}
+	calls, err := os.ReadFile(log)
+	must(t, err)
+	for call := range strings.Lines(string(calls)) {
+		safe := strings.Contains(call, " --no-cache ") && strings.Contains(call, " --no-lock ") && !strings.Contains(call, "unlock")
+		if !safe && call != "version\n" {
+			t.Errorf("got call %q, want it without cache and lock", call)
+		}
 	}
 }
 

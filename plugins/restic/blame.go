@@ -3,8 +3,6 @@ package restic
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -36,7 +34,7 @@ var messages = []struct {
 	{holdfast.Damaged, regexp.MustCompile(`is damaged|verification failed|invalid data returned|not found in repository|blob not found|` +
 		`unmarshal|has zero size|does not match|unexpected file size|does not exist|contains errors|loadindex returned errors|` +
 		`unable to load tree|could not load|failed to load|file is too short|unexpected eof|: eof|readfull|` +
-		`^load\(|loadraw\(|no such file or directory|invalid character|not in index|decrypt|truncated|no matching id found`)},
+		`^load\(|loadraw\(|no such file or directory|invalid character|not in index|decrypt|truncated|no matching id found|internal/walker\.walk`)},
 }
 
 // judge returns what a finished command says: nothing for exit code 0, a fault
@@ -55,17 +53,7 @@ func (r *repository) judge(out probe.Output) error {
 	case holdfast.TooSmall:
 		return probe.Unable(holdfast.TooSmall, "restic: %s", headline(lines))
 	}
-	return &unclear{out.ExitCode, headline(lines)}
-}
-
-// unclear is a failure that restic did not explain in words known here.
-type unclear struct {
-	code int
-	said string
-}
-
-func (e *unclear) Error() string {
-	return fmt.Sprintf("restic ended with exit code %d: %s", e.code, e.said)
+	return probe.Unable("", "restic ended with exit code %d: %s", out.ExitCode, headline(lines))
 }
 
 // blame returns the fault of the repository that the output names, or nil.
@@ -92,7 +80,11 @@ func (r *repository) blame(out probe.Output) *fault {
 		if r.damagedKeys() {
 			reason, text = holdfast.Damaged, "a key file of the repository is gone or damaged, so that no password opens it"
 		}
-	case holdfast.Damaged, holdfast.Unreachable:
+	case holdfast.Damaged:
+		if strings.Contains(text, "internal/walker.walk") { // restic 0.17 over a tree it cannot read
+			text = "restic crashed over a folder of the snapshot that cannot be read"
+		}
+	case holdfast.Unreachable:
 	default:
 		return nil
 	}
@@ -157,10 +149,4 @@ func headline(lines []string) string {
 		}
 	}
 	return clean(best, 250)
-}
-
-// isUnclear reports whether err is a failure restic did not explain.
-func isUnclear(err error) bool {
-	var u *unclear
-	return errors.As(err, &u)
 }

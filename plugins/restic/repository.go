@@ -254,11 +254,6 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 // stats walks one snapshot and returns its size.
 func (r *repository) stats(ctx context.Context, s snapshot) (size, error) {
 	out, err := r.call(ctx, "stats", "--json", "--", s.ID)
-	if isUnclear(err) {
-		// restic 0.17 ends with a panic where a folder's tree is damaged; ls says why.
-		_, err = r.contents(ctx, s, func(node) {})
-		err = cmpErr(err, probe.Unable("", "restic stats: %s", headline(said(out.Stderr))))
-	}
 	if err != nil {
 		return size{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/restic"
 )
 
 func TestRepositoryGood(t *testing.T) {
@@ -29,7 +30,7 @@ func TestRepositoryGood(t *testing.T) {
 	list := r.list(t)
 	var want []holdfast.RecoveryPoint
 	for _, i := range []int{5, 4, 3, 2, 0} { // the newest four and the oldest
-		want = append(want, holdfast.RecoveryPoint{Time: list[i].Time.UTC(), ID: list[i].ID})
+		want = append(want, restic.Point(list[i]))
 	}
 	want[0].Bytes = 300_000 + 200_000 + 5 + 1 // the hard link once
 	if diff := cmp.Diff(want, o.RecoveryPoints); diff != "" {
@@ -41,7 +42,7 @@ func TestRepositoryGood(t *testing.T) {
 	if o.Encrypted == nil || !*o.Encrypted || o.Immutable != nil {
 		t.Errorf("got encrypted %v, immutable %v, want true and unknown", o.Encrypted, o.Immutable)
 	}
-	if got := o.Fingerprint["tool"]; got != "restic 0.14" && got == "" {
+	if got := o.Fingerprint["tool"]; got != "restic "+restic.MajorMinor(o.Facts["version"]) || o.Facts["version"] == "" {
 		t.Errorf("fingerprint: got %q, want restic and major.minor", got)
 	}
 }
