@@ -131,12 +131,12 @@ func (r *Reporter) change(f func(*ReporterState)) {
 }
 
 // How long the reporter waits before it tries again: somewhere below a bound
-// that doubles with each failure (full jitter), so that many agents do not come
-// back together.
+// that doubles with each failure to get a session (full jitter), so that many
+// agents do not come back together.
 const (
 	firstWait   = time.Second
 	longestWait = time.Minute
-	settled     = time.Minute // a session this old makes up for earlier failures
+	settled     = time.Second // a session this old was no vain attempt
 )
 
 // Run reports until ctx ends.
@@ -149,6 +149,9 @@ func (r *Reporter) Run(ctx context.Context) error {
 		began := time.Now()
 		err := r.session(ctx)
 		r.change(func(s *ReporterState) {
+			if s.Connected {
+				bound = firstWait
+			}
 			if s.Connected || s.Since.IsZero() {
 				s.Since = time.Now()
 			}
@@ -161,7 +164,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 			return nil
 		}
 		if time.Since(began) > settled {
-			bound, atOnce = firstWait, 0
+			atOnce = 0
 		}
 		if errors.Is(err, errAgain) && atOnce < 3 {
 			atOnce++

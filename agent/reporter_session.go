@@ -39,6 +39,7 @@ type talk struct {
 
 	window     int
 	assignment string      // version that has to be here before anything is sent
+	choose     bool        // newest is still to be chosen
 	newest     []uint64    // to be sent first, in this order
 	again      []uint64    // to be sent once more, with every body
 	start      uint64      // reports above it were made during this session
@@ -164,11 +165,7 @@ func (t *talk) greet(ctx context.Context) error {
 	t.start = t.r.c.Spool.State().Last
 	t.live = t.start
 	t.renewal = time.NewTimer(t.untilRenewal(time.Unix(0, w.GetNow())))
-	if len(w.GetBeyond()) < holdfast.MaxRanges/2 { // else close gaps before making more
-		if err := t.chooseNewest(); err != nil {
-			return err
-		}
-	}
+	t.choose = len(w.GetBeyond()) < holdfast.MaxRanges/2 // else close gaps before making more
 	t.r.change(func(s *ReporterState) { s.Connected, s.Problem, s.Since = true, "", time.Now() })
 	t.r.c.Log.Info("session with the collector", "address", t.r.c.Address, "waiting", t.r.c.Spool.State().Waiting)
 	return t.health()
@@ -231,6 +228,12 @@ func (t *talk) renew(ctx context.Context) {
 func (t *talk) fill() error {
 	if t.closing || t.r.assigned.Version != t.assignment {
 		return nil
+	}
+	if t.choose {
+		t.choose = false
+		if err := t.chooseNewest(); err != nil {
+			return err
+		}
 	}
 	for len(t.outstanding) < t.window && (t.bytes < outstandingBytes || len(t.outstanding) == 0) {
 		sent, err := t.sendNext()
