@@ -63,9 +63,11 @@ Then:    holdfast status, holdfast service show NAME`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
-	root.AddCommand(versionCommand())
-	root.AddCommand(probeCommand())
-	root.AddCommand(pluginCommand())
-	root.AddCommand(catalogCommand())
+	root.AddCommand(
+		agentCommand(), pluginCommand(), probeCommand(),
+		catalogCommand(), judgeCommand(),
+		statusCommand(), serviceCommand(), agentsCommand(), recordCommand(),
+		versionCommand(),
+	)
 	return root
 }

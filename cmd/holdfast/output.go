@@ -81,3 +81,12 @@ func clean(s string) string {
 		return r
 	}, s)
 }
+
+// cleanLines cleans every line of a text and keeps the line ends.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
