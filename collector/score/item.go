@@ -27,6 +27,7 @@ type item struct {
 	attested bool
 	declared bool
 	live     bool // rests on a live observation
+	wide     bool // of the service or a dataset, not of one path
 }
 
 // Steps of the ladder, for choosing the cause among findings of one state.

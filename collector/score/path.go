@@ -86,7 +86,10 @@ type serviceBase struct {
 	paths    map[[2]int]*base        // by path and tier
 }
 
-func (sb *serviceBase) add(it *item) { sb.items = append(sb.items, it) }
+func (sb *serviceBase) add(it *item) {
+	it.wide = true
+	sb.items = append(sb.items, it)
+}
 
 // verification is the last that was heard of a copy's integrity.
 type verification struct {
@@ -169,6 +172,7 @@ func (j *judge) biaItem(sb *serviceBase, s *service, tier int) *item {
 		return it
 	}
 	it := j.biaReview(&sb.clock, s, tier)
+	it.wide = true
 	sb.bia[tier] = it
 	return it
 }

@@ -38,7 +38,7 @@ func (j *judge) posture(s *service) holdfast.Posture {
 		if cause := now.binding.cause(nil); cause != nil {
 			p.Cause = &holdfast.Cause{Need: cause.need, State: p.State, Reason: cause.reason}
 		}
-		p.Findings = j.findings(s, own, now)
+		p.Findings = j.findings(own, now)
 		p.Objectives = j.objectives(s, now)
 	}
 	for i := range s.paths {
@@ -176,7 +176,7 @@ func (w *walk) show(scenario string) holdfast.PathScenario {
 
 // findings lists what stands in the way, the dearest first: the points are those
 // of the binding path; elsewhere a finding is listed with 0.
-func (j *judge) findings(s *service, own []*result, now outcome) []holdfast.Finding {
+func (j *judge) findings(own []*result, now outcome) []holdfast.Finding {
 	points := now.binding.allot()
 	found := map[key]*holdfast.Finding{}
 	cost := map[key]int{}
@@ -200,7 +200,7 @@ func (j *judge) findings(s *service, own []*result, now outcome) []holdfast.Find
 				}
 				cost[it.key()] = max(cost[it.key()], it.cost)
 				addName(&f.Scenarios, r.loss.scenario)
-				if w.path != nil && it.of(s, w.path) {
+				if w.path != nil && !it.wide {
 					addName(&f.Paths, w.path.Name)
 				}
 			}
@@ -226,11 +226,6 @@ func addName(list *[]string, name string) {
 	if i, found := slices.BinarySearch(*list, name); !found {
 		*list = slices.Insert(*list, i, name)
 	}
-}
-
-// of reports whether an item belongs to a path, not to the service as a whole.
-func (it *item) of(s *service, p *path) bool {
-	return it.code != codeUncovered
 }
 
 func (it *item) finding() *holdfast.Finding {
