@@ -23,6 +23,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, write(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(faultDir); dir != "" {
+		if err := commitThroughFault(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
