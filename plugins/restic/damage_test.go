@@ -83,6 +83,10 @@ func TestDamage(t *testing.T) {
 						return
 					}
 					expect(t, o, err, holdfast.Failed, holdfast.Damaged)
+					kept := len(o.RecoveryPoints)
+					if older := k.name == "snapshot" || k.name == "tree pack"; p.name == "restic.repository" && older && kept != 1 {
+						t.Errorf("got %d recovery points, want the older one that is still good", kept)
+					}
 					if o.Restoration != nil || o.Verification != nil && o.Verification.Errors == 0 {
 						t.Errorf("a damaged repository is attested: %+v %+v", o.Restoration, o.Verification)
 					}

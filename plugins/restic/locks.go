@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -50,7 +53,22 @@ func (r *repository) reportLocks(ctx context.Context, o probe.Observation, now t
 	return o, nil
 }
 
+// lockIDs lists the locks. In a local repository they are files named by their
+// IDs, and restic's 0.4 s to open it are saved.
 func (r *repository) lockIDs(ctx context.Context) ([]string, error) {
+	if r.local() {
+		found, err := os.ReadDir(filepath.Join(r.Repository, "locks"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, probe.Unable("", "list locks: %w", err)
+		}
+		var ids []string
+		for _, f := range found {
+			if isID(f.Name()) { // not the temporary name of one being written
+				ids = append(ids, f.Name())
+			}
+		}
+		return ids, nil
+	}
 	out, err := r.call(ctx, "list", "locks")
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package restic
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observ
 	if err != nil && !damaged(err) {
 		return o, err
 	}
-	broken = cmpErr(broken, err)
+	broken = cmp.Or(broken, err)
 	o.RecoveryPoints = points(usable, list)
 	o.Measures = []holdfast.Measure{{Name: "snapshots", Value: float64(len(list))}}
 	if newestSize != nil && len(o.RecoveryPoints) > 0 {
@@ -77,23 +78,13 @@ func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observ
 	if broken != nil {
 		return o, broken
 	}
-	o.Summary = fmt.Sprintf("newest of %d recovery points is of %s", len(list), list[0].at().Format(time.RFC3339))
+	o.Summary = fmt.Sprintf("newest recovery point %s; snapshots kept: %d", list[0].at().Format(time.RFC3339), len(list))
 	return r.reportLocks(ctx, o, time.Now())
 }
 
 func damaged(err error) bool {
 	var f *fault
 	return errors.As(err, &f) && f.reason == holdfast.Damaged
-}
-
-// cmpErr returns the first error there is.
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // points picks the newest four usable snapshots, and the oldest kept where that
@@ -129,14 +120,15 @@ func (p *repositoryProbe) usable(ctx context.Context, r *repository, list []snap
 			continue
 		}
 		n, err := p.readTrees(ctx, r, s)
-		if err != nil && !damaged(err) {
+		switch {
+		case err == nil:
+			read = n
+		case damaged(err):
+			delete(good, s.ID)
+			broken = cmp.Or(broken, err)
+		default:
 			return nil, nil, err
 		}
-		if err != nil {
-			delete(good, s.ID)
-			broken = cmpErr(broken, err)
-		}
-		read = n
 		break
 	}
 	return good, read, broken

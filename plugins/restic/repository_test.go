@@ -121,7 +121,11 @@ func TestWithoutTool(t *testing.T) {
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				limit := 20 * time.Second
+				if c.reason == holdfast.Timeout {
+					limit = 300 * time.Millisecond
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
 				scratch := t.TempDir()
 				o, err := find(t, name).Observe(ctx, probe.Request{Settings: r.settings(t, nil), Tools: c.tools, Scratch: scratch})
@@ -129,6 +133,38 @@ func TestWithoutTool(t *testing.T) {
 				isEmpty(t, scratch)
 			})
 		}
+	}
+}
+
+// A failure that a second look does not see, like that of a file a prune has just
+// replaced, is not reported; one that it sees, or never comes to see, is.
+func TestSecondLook(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.backup(t)
+	broken := `echo "Fatal: load <index/8ffed66b98>: invalid data returned" >&2; exit 1`
+	for _, c := range []struct {
+		name, second string
+		outcome      holdfast.Outcome
+		reason       holdfast.Reason
+	}{
+		{"passing", "exec " + tool + ` "$@"`, holdfast.OK, ""},
+		{"lasting", broken, holdfast.Failed, holdfast.Damaged},
+		{"hung", "exec sleep 600", holdfast.Failed, holdfast.Damaged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			mark := filepath.Join(t.TempDir(), "seen")
+			fake := fakeTool(t, `case " $* " in *" find "*) ;; *) exec `+tool+` "$@";; esac
+[ -e `+mark+` ] && { `+c.second+`; }; touch `+mark+`; `+broken)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			o, err := find(t, "restic.repository").Observe(ctx, probe.Request{Settings: r.settings(t, nil), Tools: map[string]string{"restic": fake}})
+			expect(t, o, err, c.outcome, c.reason)
+			if said := o.Facts["second_look"] != ""; said != (c.name == "hung") {
+				t.Errorf("got facts %v, want them to say where there was no second look", o.Facts)
+			}
+		})
 	}
 }
 

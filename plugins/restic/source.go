@@ -87,9 +87,6 @@ func (s Source) unlocked() error {
 	return nil
 }
 
-// filtered reports whether the settings mean only some snapshots.
-func (s Source) filtered() bool { return s.Host != "" || s.Path != "" || s.Tag != "" }
-
 // means reports whether the settings mean this snapshot.
 func (s Source) means(sn snapshot) bool {
 	if s.Host != "" && sn.Hostname != s.Host {
