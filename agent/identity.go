@@ -157,7 +157,9 @@ func Join(ctx context.Context, dir, address, token string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join %s as %s: %w", address, t.Agent, err)
 	}
-	err = i.enrol(ctx, address, t)
+	if i.cert == nil { // else only the last step was missed
+		err = i.enrol(ctx, address, t)
+	}
 	if status.Code(err) == codes.PermissionDenied { // used: by us perhaps, and the answer was lost
 		if i.Recover(ctx, address) == nil {
 			err = nil

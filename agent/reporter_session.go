@@ -27,6 +27,7 @@ const (
 	outstandingBytes = 256 << 10        // so that a slow link is not filled for minutes
 	newestReports    = 64               // sent before the rest, if they say the newest of some check
 	newestLooked     = 256              // reports looked at to find them
+	maxResends       = 100              // asked for without an acknowledgement between
 )
 
 // talk is one session. All but receive runs in Run's goroutine.
@@ -48,6 +49,7 @@ type talk struct {
 	renewal    *time.Timer //
 	closing    bool        // nothing more is sent: a new session is due
 	linger     <-chan time.Time
+	resends    int // since the last acknowledgement
 
 	outstanding map[uint64]*outReport
 	bytes       int                  // of them
@@ -351,6 +353,9 @@ func (t *talk) take(m *wirepb.Down) error {
 		return t.r.c.Spool.Drop(m.Refused.GetSeq())
 	case *wirepb.Down_Resend:
 		clear(t.known)
+		if t.resends++; t.resends > maxResends {
+			return status.Error(codes.Aborted, "it asks for the same reports again and again")
+		}
 		if t.forget(m.Resend.GetSeq()) != nil {
 			t.again = append(t.again, m.Resend.GetSeq())
 		}
@@ -374,6 +379,7 @@ func (t *talk) take(m *wirepb.Down) error {
 
 // acked drops what is durable at the collector.
 func (t *talk) acked(seqs []uint64) error {
+	t.resends = 0
 	for _, seq := range seqs {
 		out := t.forget(seq)
 		if out == nil || out.backlog {

@@ -34,7 +34,7 @@ type Core interface {
 	// assignment without checks.
 	Assignment(agent string) *holdfast.Assignment
 	// Accept takes a report and answers later, by its Done. It may block while the
-	// core is behind: the agents wait then.
+	// core is behind: the agents wait then. Stop waits for it.
 	Accept(r *Report)
 	// Agent is told how an agent stands whenever it connected, disconnected, or
 	// said something new of itself. LastHeard, SilentSince and Checks are the
@@ -102,7 +102,7 @@ func New(c Config) (*Server, error) {
 		grpc.MaxRecvMsgSize(wire.MaxMessage), grpc.MaxHeaderListSize(16<<10), grpc.MaxConcurrentStreams(4),
 		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(4<<10), grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(256<<10), grpc.StaticConnWindowSize(256<<10),
-		grpc.ConnectionTimeout(15*time.Second),
+		grpc.ConnectionTimeout(15*time.Second), grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Minute, Time: c.SilentAfter, Timeout: c.SilentAfter / 3}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second}),
 	)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	maxPlugins = 100
 	keptOld    = 4 // assignments whose numbers are still understood
 	maxRuns    = 100
+	maxAnswers = 4096 // that an agent leaves unread
 )
 
 // session is one agent's stream. Its reader takes what comes up, its writer sends
@@ -86,7 +88,7 @@ func (s *Server) hold(ctx context.Context, stream grpc.BidiStreamingServer[wirep
 		wake:    make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if p, ok := peer.FromContext(ctx); ok {
-		n.from = p.Addr.String()
+		n.from, _, _ = net.SplitHostPort(p.Addr.String()) // the port of a dialler says nothing
 	}
 	s.readers.Add(1) // ends when this returns: the stream is over then
 	go func() {
@@ -147,7 +149,11 @@ func (n *session) depart() {
 func (n *session) send(change func(*outgoing)) {
 	n.mu.Lock()
 	change(&n.out)
+	unread := len(n.out.acks) + len(n.out.resend) + len(n.out.refusals)
 	n.mu.Unlock()
+	if unread > maxAnswers {
+		n.end(status.Error(codes.ResourceExhausted, "the agent does not read its answers"))
+	}
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -189,7 +195,9 @@ func (n *session) done(seq uint64, err error) {
 
 func (n *session) refuse(seq uint64, why error) {
 	n.s.refused.Add(1)
-	n.s.c.Log.Warn("report refused", "agent", n.agent, "seq", seq, "why", why)
+	if n.s.noise.Allow() {
+		n.s.c.Log.Warn("report refused", "agent", n.agent, "seq", seq, "why", why)
+	}
 	n.send(func(o *outgoing) {
 		o.refusals = append(o.refusals, &wirepb.Refused{Seq: seq, Reason: why.Error()})
 	})
