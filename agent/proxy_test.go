@@ -22,6 +22,7 @@ type proxy struct {
 	count int                   // guarded by mu: connections so far
 	mute  int                   // guarded by mu: the connection whose answers stop; 0: none
 	after int                   // guarded by mu: bytes of answers it still gets
+	ice   chan struct{}         // guarded by mu: closed at the thaw; nil: nothing is frozen
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -42,6 +43,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	})
 	t.Cleanup(func() {
 		l.Close()
+		p.thaw()
 		p.reset()
 		p.all.Wait()
 	})
@@ -86,6 +88,13 @@ func (p *proxy) copy(to, from *net.TCPConn, pass func(n int) bool) {
 	buf := make([]byte, 512)
 	for {
 		n, err := from.Read(buf)
+		p.mu.Lock()
+		ice := p.ice
+		p.mu.Unlock()
+		if ice != nil {
+			<-ice
+			return // what was on its way is lost
+		}
 		if n > 0 && !pass(n) {
 			p.reset()
 			return
@@ -130,6 +139,24 @@ func (p *proxy) reset() {
 		p.cut++
 	}
 	clear(p.open)
+}
+
+// freeze passes nothing on and closes nothing, like a host without power.
+func (p *proxy) freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ice = make(chan struct{})
+}
+
+// thaw resets what was frozen and lets new connections through.
+func (p *proxy) thaw() {
+	p.mu.Lock()
+	if p.ice != nil {
+		close(p.ice)
+		p.ice = nil
+	}
+	p.mu.Unlock()
+	p.reset()
 }
 
 // cutSoon cuts within the next few thousand bytes.

@@ -349,6 +349,29 @@ func TestExactlyOnce(t *testing.T) {
 	}
 }
 
+// TestSilenceIsNoticed takes the power from an agent's host: no connection is
+// closed, nothing is heard (N4, half-open).
+func TestSilenceIsNoticed(t *testing.T) {
+	j := newJudge("a")
+	c := serve(t, j, func(c *ingest.Config) { c.SilentAfter = time.Second })
+	p := join(t, c, "db1")
+	proxy := newProxy(t, c.address)
+	p.config.Address = proxy.address
+	p.run()
+	p.observe("before", "a")
+	j.wait(t, "a report", func() bool { return len(j.applied) == 1 })
+	proxy.freeze()
+	began := time.Now()
+	j.wait(t, "silence", func() bool { return !j.states[len(j.states)-1].Connected })
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("noticed after %s, want about 1.3 s", took)
+	}
+	p.observe("meanwhile", "a")
+	proxy.thaw()
+	j.wait(t, "what was spooled", func() bool { return len(j.applied) == 2 && j.states[len(j.states)-1].Connected })
+	j.once(t, 2)
+}
+
 // TestRenewsAndRecovers lets certificates live for seconds.
 func TestRenewsAndRecovers(t *testing.T) {
 	j := newJudge("a")
