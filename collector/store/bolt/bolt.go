@@ -43,9 +43,9 @@ type Store struct {
 
 	agents sync.Mutex // held from reading an identity to writing it back
 
-	writing sync.Mutex            // one writer at a time, until its outcome is known
-	refused atomic.Pointer[error] // why no more is written; nil: writing
-	stuck   atomic.Bool           // bbolt's own writer lock may never come free
+	writing sync.Mutex // one writer at a time, until its outcome is known
+	refused error      // why no more is written; guarded by writing
+	stuck   bool       // bbolt's own writer lock may never come free; guarded by writing
 	closed  atomic.Bool
 }
 
@@ -112,7 +112,7 @@ func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	var err error
-	if !s.stuck.Load() {
+	if !s.stuck {
 		err = guard(s.path, s.db.Close)
 	}
 	if err := errors.Join(err, unlockFolder(s.dir)); err != nil {
@@ -126,7 +126,11 @@ func (s *Store) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return said(guard(s.path, func() error { return s.db.View(fn) }))
+	err := guard(s.path, func() error { return s.db.View(fn) })
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return store.ErrClosed
+	}
+	return err
 }
 
 // update runs a writing transaction and returns nil once it is on disk.
@@ -139,8 +143,8 @@ func (s *Store) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
 	if s.closed.Load() {
 		return store.ErrClosed
 	}
-	if why := s.refused.Load(); why != nil {
-		return *why
+	if s.refused != nil {
+		return s.refused
 	}
 	done := false
 	err := guard(s.path, func() error {
@@ -149,10 +153,12 @@ func (s *Store) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
 		return err
 	})
 	if !done { // a panic: bbolt's view of the file can no longer be trusted
-		s.stuck.Store(true)
-		s.refused.Store(&err)
+		s.stuck, s.refused = true, err
 	}
-	return said(err)
+	if err != nil && !errors.Is(err, store.ErrUncertain) && isFull(err) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
 }
 
 // transact writes and commits. Called with s.writing held.
@@ -176,8 +182,8 @@ func (s *Store) transact(fn func(*bbolt.Tx) error) error {
 		return err
 	}
 	if last >= number {
-		err = fmt.Errorf("%w: %w", store.ErrUncertain, err)
-		s.refused.Store(&err)
+		s.refused = fmt.Errorf("%w: %w", store.ErrUncertain, err)
+		return s.refused
 	}
 	return err
 }
@@ -192,19 +198,6 @@ func guard(path string, fn func() error) (err error) {
 		}
 	}()
 	return fn()
-}
-
-// said puts bbolt's errors into the store's words.
-func said(err error) error {
-	switch {
-	case err == nil, errors.Is(err, store.ErrUncertain):
-		return err
-	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return store.ErrClosed
-	case isFull(err):
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
-	}
-	return err
 }
 
 // isFull reports whether a write failed for want of space. Errors of growing the

@@ -38,7 +38,7 @@ func testModel(t *testing.T, place func(testing.TB) Place) {
 		m := &model{reports: map[string]store.AgentReport{}, histories: map[string][]byte{},
 			agents: map[string]holdfast.AgentIdentity{}, secrets: map[string]holdfast.Secret{}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"":          func(rt *rapid.T) { m.compare(rt, b) },
+			"compare":   func(rt *rapid.T) { m.compare(rt, b) },
 			"commit":    func(rt *rapid.T) { m.commit(rt, b) },
 			"record":    func(rt *rapid.T) { m.record(rt, b) },
 			"agent":     func(rt *rapid.T) { m.agent(rt, b) },
@@ -47,6 +47,7 @@ func testModel(t *testing.T, place func(testing.TB) Place) {
 			"prune":     func(rt *rapid.T) { m.prune(rt, b) },
 			"reopen":    func(rt *rapid.T) { b.reopen(rt) },
 		})
+		m.compare(rt, b)
 	})
 }
 
