@@ -37,6 +37,7 @@ const farewell = time.Second
 type Options struct {
 	Config     Config
 	Version    string                            // of the program
+	Token      string                            // to join with; "": it has joined before
 	FirstParty map[string][]holdfast.Description // plugin → its probes
 	Command    []string                          // starts a first-party plugin; default: this program, holdfast plugin NAME
 	Log        *slog.Logger
@@ -46,15 +47,21 @@ type Options struct {
 type Agent struct {
 	config  Config
 	version string
+	token   string
 	log     *slog.Logger
 	started time.Time
 
+	// Set by New.
 	lock      *os.File
 	spool     *Outbox
 	plugins   *Plugins
 	looker    *looker
 	scheduler *Scheduler
 	results   chan Result
+
+	// Set by Run before anything else runs.
+	identity *Identity
+	reporter *Reporter
 
 	mu         sync.Mutex          // guards what follows
 	assignment holdfast.Assignment // as the collector gave it
@@ -63,7 +70,7 @@ type Agent struct {
 // New opens an agent's data folder for this process alone and prepares what it
 // needs. Nothing runs yet. The caller calls Run, or Close.
 func New(o Options) (*Agent, error) {
-	a := &Agent{config: o.Config, version: o.Version, log: o.Log, started: time.Now().UTC(), results: make(chan Result)}
+	a := &Agent{config: o.Config, version: o.Version, token: o.Token, log: o.Log, started: time.Now().UTC(), results: make(chan Result)}
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -132,24 +139,4 @@ func (a *Agent) Close() error {
 		a.lock = nil
 	}
 	return errors.Join(errs...)
-}
-
-// assign takes a new assignment: keeps it on disk and schedules its checks.
-func (a *Agent) assign(ctx context.Context, as holdfast.Assignment) {
-	if err := saveAssignment(filepath.Join(a.config.Data, assignmentFile), as); err != nil {
-		a.log.Error("after a restart this agent will know its checks only from the collector", "error", err)
-	}
-	a.mu.Lock()
-	a.assignment = as
-	a.mu.Unlock()
-	a.log.Info("checks assigned", "checks", len(as.Checks), "version", as.Version)
-	a.schedule(ctx, as, nil)
-}
-
-func (a *Agent) schedule(ctx context.Context, as holdfast.Assignment, ages map[string]time.Duration) {
-	checks, faults := runnable(as.Checks)
-	for _, err := range faults {
-		a.log.Error("assignment", "error", err)
-	}
-	a.scheduler.Assign(ctx, checks, ages)
 }

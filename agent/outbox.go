@@ -62,6 +62,7 @@ type Outbox struct {
 	unsaved  map[string]bool // checks whose seen is not on disk
 	lost     uint64          // results given up since the start
 	problem  error           // why the last write failed; nil: it did not
+	retry    time.Duration   // not to write before, after a failure; on the elapsed clock
 }
 
 // entry is one report on disk.
@@ -113,7 +114,7 @@ func (o *Outbox) Append(results []Result) error {
 		o.unsaved[r.Check.ID] = true
 	}
 	o.memory = append(o.memory, l)
-	err := o.save()
+	err := o.trySave()
 	select {
 	case o.appended <- struct{}{}:
 	default:
@@ -223,7 +224,7 @@ func (o *Outbox) Drop(seqs ...uint64) error {
 		}
 	}
 	if len(o.gone) > maxGone {
-		return o.save()
+		return o.trySave()
 	}
 	return nil
 }

@@ -276,6 +276,19 @@ func (o *Outbox) replace(damage error) error {
 	return o.create()
 }
 
+// A disk that takes nothing is tried again after this time.
+const retryAfter = 5 * time.Second
+
+// trySave is save, unless it failed a moment ago: what waits in memory then goes
+// with a later write.
+func (o *Outbox) trySave() error {
+	if o.problem != nil && o.options.Elapsed() < o.retry {
+		o.forget()
+		return fmt.Errorf("write spool: %w", o.problem)
+	}
+	return o.save()
+}
+
 // save writes what is not on disk yet: reports in memory, acknowledgements, the
 // newest result of each check, the standing. If the disk refuses, the reports go
 // on waiting in memory.
@@ -383,7 +396,7 @@ func (o *Outbox) refused(err error) {
 			o.log.Error("mark the spool unsound", "error", err)
 		}
 	}
-	o.problem = err
+	o.problem, o.retry = err, o.options.Elapsed()+retryAfter
 	o.forget()
 }
 

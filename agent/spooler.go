@@ -10,7 +10,7 @@ import (
 // second at most.
 const (
 	gatherFor     = time.Second
-	gatherResults = 500
+	gatherResults = 100       // as Spool says
 	gatherBytes   = 256 << 10 // of JSON; a message of the wire holds 1 MiB
 )
 

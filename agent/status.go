@@ -22,14 +22,14 @@ type Status struct {
 	Schema           string                  `json:"schema"` // "holdfast.agent-status/v1"
 	Version          string                  `json:"version"`
 	Name             string                  `json:"name"`
-	Site             string                  `json:"site,omitempty"`
 	Collector        string                  `json:"collector"`
 	Started          time.Time               `json:"started"`
 	Connected        bool                    `json:"connected"`
-	ConnectedSince   time.Time               `json:"connected_since,omitzero"`
+	Since            time.Time               `json:"since,omitzero"`    // it is connected, or is not
 	Problem          string                  `json:"problem,omitempty"` // why it is not connected
 	CertificateUntil time.Time               `json:"certificate_until,omitzero"`
 	LastAcknowledged time.Time               `json:"last_acknowledged,omitzero"` // when the collector last confirmed a report
+	Acknowledged     uint64                  `json:"acknowledged"`               // reports, since the start
 	Checks           int                     `json:"checks"`
 	Refused          map[string]string       `json:"refused"` // check → why this host's policy forbids it
 	Spool            SpoolStatus             `json:"spool"`
