@@ -152,16 +152,19 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 	if err != nil {
 		return o, err
 	}
-	if out.ExitCode != 0 {
+	complaint := t.judge(out)
+	if complaint != nil {
 		// restic also ends with a failure where an owner or attribute could not be
 		// set. Whether the content came back is for the comparison to say.
-		err := t.judge(out)
-		if damaged(err) || probe.ReasonOf(err) == holdfast.TooSmall || !strings.Contains(string(out.Stderr), "ignoring error for") {
-			return o, err
+		if probe.ReasonOf(complaint) == holdfast.TooSmall || !strings.Contains(string(out.Stderr), "ignoring error for") {
+			return o, complaint
 		}
 		o.Facts["restore_said"] = headline(said(out.Stderr))
 	}
 	if err := t.compare(ctx, p, target); err != nil {
+		if damaged(complaint) { // which says why
+			return o, complaint
+		}
 		return o, err
 	}
 	o.Restoration = &holdfast.Restoration{

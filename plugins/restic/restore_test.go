@@ -107,6 +107,20 @@ source=$target`+r.source+` ledger=$source/a/ledger
 	}
 }
 
+// An attribute that cannot be set is no lost content, whatever the file's name.
+func TestRestoreAttributes(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.backup(t)
+	fake := fakeTool(t, tool+` "$@" || exit
+case " $* " in *" restore "*) echo "ignoring error for /decrypt/truncated: xattr: operation not supported" >&2; echo "Fatal: There were 1 errors" >&2; exit 1;; esac`)
+	o, err := find(t, "restic.restore").Observe(t.Context(), probe.Request{Settings: r.settings(t, nil), Tools: map[string]string{"restic": fake}, Scratch: t.TempDir()})
+	expect(t, o, err, holdfast.OK, "")
+	if o.Restoration == nil || o.Facts["restore_said"] == "" {
+		t.Errorf("got %+v and facts %v, want a restoration and what restic said", o.Restoration, o.Facts)
+	}
+}
+
 func TestRestoreScratch(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
