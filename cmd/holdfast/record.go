@@ -72,7 +72,11 @@ func recordKindCommand(kind holdfast.RecordKind) *cobra.Command {
 			if kind == holdfast.Exercise && r.Outcome == "" {
 				r.Outcome = holdfast.OK
 			}
-			if err := r.Validate(); err != nil {
+			asked := r
+			if asked.By == "" {
+				asked.By = "whom the token stands for" // the collector fills it in
+			}
+			if err := asked.Validate(); err != nil {
 				return usageError(cmd, err)
 			}
 			var stored holdfast.Record
