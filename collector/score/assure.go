@@ -41,16 +41,16 @@ func (j *judge) lapsed(c *clock, at time.Time, cadence holdfast.Duration) lapse 
 }
 
 // paper makes the item of a paper, training or attestation from how it stands.
-func (j *judge) paper(l lapse, need string, at time.Time, stale, untested, reason string) *item {
+func (j *judge) paper(l lapse, need string, at time.Time, stale, untested string, reason func() string) *item {
 	var it *item
 	switch l.state {
 	case holdfast.Proven:
 		it = j.met(need, holdfast.Assurance, at)
 	case holdfast.Stale:
-		it = j.finding(stale, need, reason)
+		it = j.finding(stale, need, reason())
 		it.since, it.until = l.since, l.until
 	default:
-		it = j.finding(untested, need, reason)
+		it = j.finding(untested, need, reason())
 		it.since = l.since
 	}
 	it.at = at
@@ -78,9 +78,11 @@ func (j *judge) planReview(c *clock, plan *holdfast.Plan, tier int) *item {
 	if plan.Review > 0 {
 		cadence = min(cadence, plan.Review)
 	}
-	reason := fmt.Sprintf("plan %s was never reviewed", plan.Name)
-	if !at.IsZero() {
-		reason = fmt.Sprintf("plan %s was last reviewed %s, due every %s", plan.Name, moment(at), cadence)
+	reason := func() string {
+		if at.IsZero() {
+			return "plan " + plan.Name + " was never reviewed"
+		}
+		return fmt.Sprintf("plan %s was last reviewed %s, due every %s", plan.Name, moment(at), cadence)
 	}
 	return j.paper(j.lapsed(c, at, cadence), "plan/"+plan.Name, at, codePlanStale, codePlanUntested, reason)
 }
@@ -97,9 +99,11 @@ func (j *judge) biaReview(c *clock, s *service, tier int) *item {
 	if cadence <= 0 {
 		cadence = j.m.policy.Tier(tier).Plan
 	}
-	reason := fmt.Sprintf("the BIA of %s was never reviewed", s.Name)
-	if !at.IsZero() {
-		reason = fmt.Sprintf("the BIA of %s was last reviewed %s, due every %s", s.Name, moment(at), cadence)
+	reason := func() string {
+		if at.IsZero() {
+			return "the BIA of " + s.Name + " was never reviewed"
+		}
+		return fmt.Sprintf("the BIA of %s was last reviewed %s, due every %s", s.Name, moment(at), cadence)
 	}
 	return j.paper(j.lapsed(c, at, cadence), s.Name+"/bia", at, codeBIAStale, codeBIAUntested, reason)
 }
@@ -140,8 +144,9 @@ func (j *judge) attestItem(c *clock, n *need) *item {
 				l = lapse{holdfast.Stale, latest.Until, latest.At.Add(2 * n.attest.Every.Std())}
 			}
 		}
-		it = j.paper(l, n.ID, latest.At, codeAttestStale, codeAttestUntested,
-			fmt.Sprintf("%s was last attested %s, due every %s", n.attest.Attest, moment(latest.At), n.attest.Every))
+		it = j.paper(l, n.ID, latest.At, codeAttestStale, codeAttestUntested, func() string {
+			return fmt.Sprintf("%s was last attested %s, due every %s", n.attest.Attest, moment(latest.At), n.attest.Every)
+		})
 	}
 	it.at, it.attested = latest.At, true
 	return it
@@ -195,15 +200,13 @@ func (j *judge) declaredItems(b *base, c *copyOf) {
 		}
 		id := c.id + "/" + fact
 		at := j.declaredAt(b.service, fact+" "+c.ref.String(), id)
-		if at.IsZero() { // no history: attested at the judged instant
-			it := j.met(id, holdfast.Assurance, time.Time{})
-			it.declared = true
-			b.add(it)
-			continue
+		if at.IsZero() {
+			continue // no history: attested at the judged instant
 		}
 		cadence := j.m.policy.Tier(b.tier).Plan
-		it := j.paper(j.lapsed(&b.clock, at, cadence), id, at, codeDeclaredStale, codeDeclaredUntested,
-			fmt.Sprintf("%s is declared %s, last attested %s, due every %s", c.id, fact, moment(at), cadence))
+		it := j.paper(j.lapsed(&b.clock, at, cadence), id, at, codeDeclaredStale, codeDeclaredUntested, func() string {
+			return fmt.Sprintf("%s is declared %s, last attested %s, due every %s", c.id, fact, moment(at), cadence)
+		})
 		it.declared, it.attested = true, true
 		b.add(it)
 	}
@@ -245,9 +248,11 @@ func (j *judge) training(c *clock, s *service, p *path, n *need, tier int) *item
 	if len(times) >= wanted {
 		at = times[wanted-1]
 	}
-	reason := fmt.Sprintf("%d of %s trained in %s, %d needed", len(times), n.Team, planNames(p), wanted)
-	if !at.IsZero() {
-		reason = fmt.Sprintf("fewer than %d of %s were trained in %s since %s, due every %s", wanted, n.Team, planNames(p), moment(at), cadence)
+	reason := func() string {
+		if at.IsZero() {
+			return fmt.Sprintf("%d of %s trained in %s, %d needed", len(times), n.Team, planNames(p), wanted)
+		}
+		return fmt.Sprintf("fewer than %d of %s were trained in %s since %s, due every %s", wanted, n.Team, planNames(p), moment(at), cadence)
 	}
 	return j.paper(j.lapsed(c, at, cadence), id, at, codeTrainingStale, codeTrainingUntested, reason)
 }

@@ -42,7 +42,8 @@ func scale(b holdfast.Bytes, by float64) holdfast.Bytes {
 	return holdfast.Bytes(math.Ceil(min(float64(b)*by, math.MaxInt64/2)))
 }
 
-// capacityItem judges whether the data fits at the recovery site: S/P/capacity.
+// capacityItem judges whether the data fits at the recovery site: S/P/capacity; nil:
+// it does.
 func (j *judge) capacityItem(b *base, s *service, p *path, l *loss, c *clock) *item {
 	if len(p.copies) == 0 || !restoresData(p) {
 		return nil
@@ -52,11 +53,14 @@ func (j *judge) capacityItem(b *base, s *service, p *path, l *loss, c *clock) *i
 	r := b.room
 	r.needed = max(r.needed, typed)
 	if look == nil {
-		return j.unseenRoom(b, s, p, &r, id, c)
+		if r.there || b.roomShown {
+			return nil
+		}
+		return j.finding(codeCapacityUnknown, id, "no check sees the room at "+p.At)
 	}
 	if !r.known && typed == 0 {
 		if r.there || b.roomShown {
-			return j.met(id, holdfast.Feasibility, look.began())
+			return nil
 		}
 		return j.finding(codeCapacityUnknown, id, "nobody knows how much data "+p.Name+" restores")
 	}
@@ -69,9 +73,7 @@ func (j *judge) capacityItem(b *base, s *service, p *path, l *loss, c *clock) *i
 			return it
 		}
 		c.silent(look.until)
-		it := j.met(id, holdfast.Feasibility, look.began())
-		it.live, it.check = true, look.check.ID
-		return it
+		return nil
 	}
 	reason := fmt.Sprintf("%s needs %s at %s, %s free by %s", p.Name, r.needed, p.At, free, look.check.ID)
 	if others > 0 {
@@ -83,14 +85,6 @@ func (j *judge) capacityItem(b *base, s *service, p *path, l *loss, c *clock) *i
 		it.reason += "; " + look.why
 	}
 	return it
-}
-
-// unseenRoom judges room that no check sees: a complete restore there may show it.
-func (j *judge) unseenRoom(b *base, s *service, p *path, r *room, id string, c *clock) *item {
-	if r.there || b.roomShown {
-		return j.met(id, holdfast.Feasibility, b.roomAt)
-	}
-	return j.finding(codeCapacityUnknown, id, "no check sees the room at "+p.At)
 }
 
 // lookAtRoom returns the check of the path's needs that sees most room at the
@@ -155,14 +149,12 @@ func (j *judge) showRoom(b *base, p *path) {
 		if p.copies[i].Kind == holdfast.Primary || p.copies[i].Site == p.At && p.copies[i].Kind == holdfast.Replica {
 			continue
 		}
-		pr := newest(b.trials[i].passes[holdfast.Restored])
+		pr := b.trials[i].restored()
 		switch {
 		case pr == nil, cadence > 0 && j.lapsed(&b.clock, pr.at, cadence).state != holdfast.Proven:
 			shown = false
 		case b.points[i].largest > 0 && pr.bytes < b.points[i].largest && pr.exercise == nil:
 			shown = false
-		default:
-			b.roomAt = later(b.roomAt, pr.at)
 		}
 	}
 	b.roomShown = shown

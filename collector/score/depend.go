@@ -89,7 +89,7 @@ func (j *judge) judgeService(s *service, l *loss, tier int, deps func(*path) []w
 func (r *result) choose(j *judge) {
 	r.best = nil
 	for _, w := range r.walks {
-		if !w.forbid && (r.best == nil || w.better(r.best)) {
+		if !w.forbid && (r.best == nil || w.better(w.grade, r.best, r.best.grade)) {
 			r.best = w
 		}
 	}
@@ -97,21 +97,19 @@ func (r *result) choose(j *judge) {
 		r.best = j.uncovered(r)
 	}
 	r.rank, r.score, r.time = r.best.rank, r.best.score, r.best.time
-	if c := r.best.cause(nil); c != nil {
+	if c := r.best.cause(r.rank, nil); c != nil {
 		r.reason = c.reason
 	}
 }
 
-func (w *walk) better(o *walk) bool {
+func (w *walk) better(as grade, o *walk, oAs grade) bool {
 	switch {
-	case w.rank != o.rank:
-		return w.rank < o.rank
-	case w.score != o.score:
-		return w.score > o.score
-	case w.time.Total != o.time.Total:
-		return w.time.Total < o.time.Total
+	case as.rank != oAs.rank:
+		return as.rank < oAs.rank
+	case as.score != oAs.score:
+		return as.score > oAs.score
 	}
-	return false // paths come in the catalogue's order
+	return w.time.Total < o.time.Total // equals come in the catalogue's order
 }
 
 // uncovered stands for the path that is not there.
@@ -127,7 +125,7 @@ func (j *judge) uncovered(r *result) *walk {
 	w := &walk{clock: clock{at: j.at}}
 	w.add(j.finding(codeUncovered, r.service.Name+"/"+r.loss.scenario, reason))
 	w.items = append(w.items, j.serviceBase(r.service).items...)
-	w.combine(j.m, nil)
+	w.grade = w.combine(j.m, nil)
 	w.time.AtLeast = true
 	return w
 }

@@ -2,22 +2,22 @@ package score
 
 import "github.com/holdfast-monitor/holdfast"
 
-// verdict is how a service stands with some findings taken as met.
+// outcome is how a service stands, perhaps with some findings taken as met.
 type outcome struct {
-	rank, score int
-	binding     *walk // the best path of the worst scenario
-	scenario    *result
+	grade
+	binding  *walk // the best path of the worst scenario
+	scenario *result
 }
 
 // judgedAs re-judges a service with some findings taken as met: every path, its
 // best, the worst scenario. What holds of a path was worked out before, so this
 // only puts it together anew.
 func (j *judge) judgedAs(own []*result, met map[key]bool) outcome {
-	worst := outcome{rank: -1}
+	var worst outcome
 	for _, r := range own {
-		w := j.bestAs(r, met)
-		if worst.rank < 0 || w.worseThan(worst.binding) {
-			worst = outcome{w.rank, w.score, w, r}
+		w, as := j.bestAs(r, met)
+		if worst.binding == nil || w.worse(as, worst.binding, worst.grade) {
+			worst = outcome{as, w, r}
 		}
 	}
 	return worst
@@ -26,35 +26,30 @@ func (j *judge) judgedAs(own []*result, met map[key]bool) outcome {
 // bestAs returns the best path of a scenario with some findings taken as met. An
 // uncovered scenario taken as covered is walked by the best of the paths that
 // claim to cover it; where none does, nothing of it is left to judge.
-func (j *judge) bestAs(r *result, met map[key]bool) *walk {
-	covered := met[key{r.service.Name + "/" + r.loss.scenario, codeUncovered}]
-	var best *walk
+func (j *judge) bestAs(r *result, met map[key]bool) (best *walk, as grade) {
+	covered := len(met) > 0 && met[key{r.service.Name + "/" + r.loss.scenario, codeUncovered}]
 	for _, w := range r.walks {
 		if w.forbid && !covered {
 			continue
 		}
-		c := *w
-		c.combine(j.m, met)
-		if best == nil || c.better(best) {
-			best = &c
+		if g := w.combine(j.m, met); best == nil || w.better(g, best, as) {
+			best, as = w, g
 		}
 	}
 	if best == nil {
-		c := *r.best
-		c.combine(j.m, met)
-		best = &c
+		best, as = r.best, r.best.combine(j.m, met)
 	}
-	return best
+	return best, as
 }
 
-// worseThan orders the scenarios of a service, worst first: worse state, lower
-// score, longer recovery; equals keep the catalogue's order.
-func (w *walk) worseThan(o *walk) bool {
+// worse orders the scenarios of a service, worst first: worse state, lower score,
+// longer recovery; equals keep the catalogue's order.
+func (w *walk) worse(as grade, o *walk, oAs grade) bool {
 	switch {
-	case w.rank != o.rank:
-		return w.rank > o.rank
-	case w.score != o.score:
-		return w.score < o.score
+	case as.rank != oAs.rank:
+		return as.rank > oAs.rank
+	case as.score != oAs.score:
+		return as.score < oAs.score
 	}
 	return w.time.Total > o.time.Total
 }
@@ -90,7 +85,7 @@ func (j *judge) together(own []*result, now outcome, first key) []string {
 		if next.score > now.score {
 			return needs
 		}
-		k, ok := next.binding.dearest(met)
+		k, ok := next.binding.dearest(next.rank, met)
 		if !ok {
 			return nil
 		}
@@ -102,8 +97,8 @@ func (j *judge) together(own []*result, now outcome, first key) []string {
 
 // dearest returns the cause of what is left, or, where that is gone, the dearest
 // finding.
-func (w *walk) dearest(met map[key]bool) (key, bool) {
-	if c := w.cause(met); c != nil {
+func (w *walk) dearest(rank int, met map[key]bool) (key, bool) {
+	if c := w.cause(rank, met); c != nil {
 		return c.key(), true
 	}
 	var best *item

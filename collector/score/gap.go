@@ -31,9 +31,12 @@ func (it *item) counted(met map[key]bool) bool {
 	return it.code != "" && !met[it.key()]
 }
 
-// combine takes the worst state and the score of a walk, with the findings in met
+// grade is a state and a score.
+type grade struct{ rank, score int }
+
+// combine returns the worst state and the score of a walk, with the findings in met
 // taken as met.
-func (w *walk) combine(m *Model, met map[key]bool) {
+func (w *walk) combine(m *Model, met map[key]bool) grade {
 	rank, costs, ceiling := 0, 0, 100
 	for _, it := range w.items {
 		if !it.counted(met) {
@@ -47,15 +50,15 @@ func (w *walk) combine(m *Model, met map[key]bool) {
 	}
 	b := m.band(holdfast.States[rank])
 	gap := min(max(costs, 100-ceiling, 100-b.High), 100-b.Low)
-	w.rank, w.score = rank, 100-gap
+	return grade{rank, 100 - gap}
 }
 
 // cause returns the finding that makes the walk's state what it is: of several the
 // lowest rung, then key; nil where nothing stands in the way.
-func (w *walk) cause(met map[key]bool) *item {
+func (w *walk) cause(rank int, met map[key]bool) *item {
 	var cause *item
 	for _, it := range w.items {
-		if it.counted(met) && it.rank == w.rank && it.rank > 0 && (cause == nil || it.precedes(cause)) {
+		if it.counted(met) && it.rank == rank && rank > 0 && (cause == nil || it.precedes(cause)) {
 			cause = it
 		}
 	}
@@ -80,7 +83,7 @@ func (w *walk) allot() map[key]int {
 	slices.SortFunc(list, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(b.cost, a.cost), cmp.Compare(a.need, b.need), cmp.Compare(a.code, b.code))
 	})
-	cause := w.cause(nil)
+	cause := w.cause(w.rank, nil)
 	if cause == nil {
 		cause = w.limiting()
 	}

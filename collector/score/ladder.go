@@ -21,6 +21,19 @@ type standing struct {
 	proofs   []proof // that hold it, one per dataset; empty where any is missing
 }
 
+// step is the rung's place among those proven by tests.
+func (st *standing) step() int { return stepOfRung(st.rung) }
+
+func stepOfRung(r holdfast.Rung) int {
+	switch r {
+	case holdfast.Intact:
+		return 0
+	case holdfast.Restored:
+		return 1
+	}
+	return 2
+}
+
 // cadences returns how often each rung of a path must be proven, 0 where it is
 // not required: by tier, where the rung can exist; a path left with none needs
 // exercised at twice the plan-review cadence.
@@ -86,13 +99,13 @@ func (j *judge) climbCopies(b *base, s *service, p *path, st *standing, cadence 
 	complete := true
 	for i := range p.copies {
 		c := &p.copies[i]
-		if f := standingFailure(b.trials[i], st.rung); f != nil {
+		if f := uncleared(b.trials[i].passes[st.step()], b.trials[i].failures[st.step()]); f != nil {
 			st.fail(f)
 		}
 		if !copyCanHave(p, c, st.rung) {
 			continue
 		}
-		if pr := newest(b.trials[i].passes[st.rung]); pr != nil {
+		if pr := newest(b.trials[i].passes[st.step()]); pr != nil {
 			st.hold(j, b, s, p, c, pr, cadence)
 		} else {
 			complete = false
@@ -138,8 +151,7 @@ func (j *judge) climbExercised(b *base, s *service, p *path, st *standing, caden
 			}
 		}
 	}
-	t := trial{passes: map[holdfast.Rung][]proof{st.rung: passes}, failures: map[holdfast.Rung][]proof{st.rung: failures}}
-	if f := standingFailure(&t, st.rung); f != nil {
+	if f := uncleared(passes, failures); f != nil {
 		st.fail(f)
 	}
 	if pr := newest(passes); pr != nil {
@@ -182,20 +194,20 @@ func (p *proof) tie(q *proof) bool {
 	return p.source < q.source
 }
 
-// standingFailure returns the latest failure that no later pass clears: a pass
-// clears only the rungs it holds.
-func standingFailure(t *trial, rung holdfast.Rung) *proof {
-	var worst *proof
-	for i := range t.failures[rung] {
-		f := &t.failures[rung][i]
-		if slices.ContainsFunc(t.passes[rung], func(p proof) bool { return p.after(f) }) {
+// uncleared returns the first failure that no later pass clears: a pass clears only
+// the rungs it holds.
+func uncleared(passes, failures []proof) *proof {
+	var first *proof
+	for i := range failures {
+		f := &failures[i]
+		if slices.ContainsFunc(passes, func(p proof) bool { return p.after(f) }) {
 			continue
 		}
-		if worst == nil || f.at.Before(worst.at) || f.at.Equal(worst.at) && f.source < worst.source {
-			worst = f
+		if first == nil || f.at.Before(first.at) || f.at.Equal(first.at) && f.source < first.source {
+			first = f
 		}
 	}
-	return worst
+	return first
 }
 
 // fail takes a standing failure in.
@@ -215,29 +227,33 @@ func (st *standing) hold(j *judge, b *base, s *service, p *path, c *copyOf, pr *
 		return
 	}
 	l := j.lapsed(&b.clock, pr.at, cadence)
-	what := "last exercised"
-	switch st.rung {
-	case holdfast.Intact:
-		what = c.id + " last verified"
-	case holdfast.Restored:
-		what = c.id + " last restored"
-	}
-	reason := fmt.Sprintf("%s %s, due every %s", what, moment(pr.at), cadence)
 	if l.state != holdfast.Untested {
 		if v := j.voided(s, p, c, st.rung, pr); v != nil {
-			st.worsen(holdfast.Stale, v.at, pr.at.Add(2*cadence.Std()), fmt.Sprintf("%s %s; since then %s", what, moment(pr.at), v.reason))
+			st.worsen(holdfast.Stale, v.at, pr.at.Add(2*cadence.Std()), st.last(c, pr)+"; since then "+v.reason)
 			return
 		}
 	}
+	reason := ""
+	if l.state != holdfast.Proven {
+		reason = st.last(c, pr) + ", due every " + cadence.String()
+	}
 	st.worsen(l.state, l.since, l.until, reason)
+}
+
+// last says what a proof proved, and when.
+func (st *standing) last(c *copyOf, pr *proof) string {
+	switch st.rung {
+	case holdfast.Intact:
+		return c.id + " last verified " + moment(pr.at)
+	case holdfast.Restored:
+		return c.id + " last restored " + moment(pr.at)
+	}
+	return "last exercised " + moment(pr.at)
 }
 
 // worsen takes in how one dataset stands: the worst counts, of equals the one that
 // turns first.
 func (st *standing) worsen(state holdfast.State, since, until time.Time, reason string) {
-	if state == holdfast.Proven {
-		reason = ""
-	}
 	better := state.Rank() < st.state.Rank()
 	sooner := state == st.state && st.reason == "" && (st.until.IsZero() || !until.IsZero() && until.Before(st.until))
 	if better || state == st.state && !sooner {
@@ -250,13 +266,11 @@ func (st *standing) worsen(state holdfast.State, since, until time.Time, reason 
 // failure.
 func (j *judge) rungItem(b *base, s *service, p *path, st *standing) {
 	id := s.Name + "/" + p.Name + "/" + string(st.rung)
-	if st.state != holdfast.Broken && !st.required {
+	if st.state == holdfast.Proven || st.state != holdfast.Broken && !st.required {
 		return
 	}
 	var it *item
 	switch st.state {
-	case holdfast.Proven:
-		it = j.met(id, holdfast.Assurance, st.at)
 	case holdfast.Stale:
 		it = j.finding(string(st.rung)+"-stale", id, st.reason)
 	case holdfast.Untested:
@@ -264,7 +278,7 @@ func (j *judge) rungItem(b *base, s *service, p *path, st *standing) {
 	default:
 		it = j.finding(codeTestFailed, id, st.reason)
 	}
-	it.step = map[holdfast.Rung]int{holdfast.Intact: stepIntact, holdfast.Restored: stepRestored, holdfast.Exercised: stepExercised}[st.rung]
+	it.step = stepIntact + st.step()
 	it.at, it.since, it.until = st.at, st.since, st.until
 	b.add(it)
 }

@@ -2,7 +2,6 @@ package score
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/holdfast-monitor/holdfast"
 )
@@ -201,12 +200,4 @@ func (j *judge) observedAnything(s *service, p *path) bool {
 		}
 	}
 	return len(j.exercises(s, p)) > 0
-}
-
-func latestOf(times ...time.Time) time.Time {
-	var t time.Time
-	for _, x := range times {
-		t = later(t, x)
-	}
-	return t
 }

@@ -46,7 +46,8 @@ func termsIn(bia *holdfast.BIA, scenario string) terms {
 }
 
 // rpoItem judges the data a path would lose: the largest of exposure, the
-// committed RPO, the loss of its latest exercise, and the gaps between points.
+// committed RPO, the loss of its latest exercise, and the gaps between points. nil:
+// nothing is missed.
 func (j *judge) rpoItem(b *base, s *service, p *path, t *terms, c *clock) *item {
 	if len(p.copies) == 0 || !t.judged || !t.rpo.Stated() && t.mtdl == 0 {
 		return nil
@@ -70,7 +71,7 @@ func (j *judge) rpoItem(b *base, s *service, p *path, t *terms, c *clock) *item 
 		}
 	}
 	if !t.rpo.Stated() {
-		return j.met(id, holdfast.ObjectiveNeed, pt.at)
+		return nil
 	}
 	return j.rpoMiss(b, p, t, id, turn)
 }
@@ -107,9 +108,9 @@ func (j *judge) rpoMiss(b *base, p *path, t *terms, id string, turn func(time.Ti
 	}
 	if reason == "" {
 		if pt.current || pt.moving {
-			return j.met(id, holdfast.ObjectiveNeed, pt.at)
+			return nil
 		}
-		it := j.finding(codeRPODue, id, fmt.Sprintf("the newest point of %s is of %s: breaches the RPO of %s at %s", pt.copy, moment(pt.at), t.rpo.Limit, moment(until)))
+		it := j.finding(codeRPODue, id, "the newest point of "+pt.copy+" is of "+moment(pt.at)+": breaches the RPO of "+t.rpo.Limit.String()+" at "+moment(until))
 		it.verdict, it.until, it.at = holdfast.Met, until, pt.at
 		return it
 	}
@@ -199,7 +200,7 @@ func (j *judge) measureRestores(b *base, p *path) (proven, expected holdfast.Dur
 		if !copyCanHave(p, &p.copies[i], holdfast.Restored) {
 			continue
 		}
-		pr := newest(b.trials[i].passes[holdfast.Restored])
+		pr := b.trials[i].restored()
 		if pr == nil {
 			return 0, 0, false, false
 		}
@@ -279,7 +280,8 @@ func (b *base) bytesNow(p *path) holdfast.Bytes {
 	return sum
 }
 
-// rtoItem judges recovery time against RTO and MTPD.
+// rtoItem judges recovery time against RTO and MTPD; nil: it meets them, or cannot
+// be judged.
 func (j *judge) rtoItem(s *service, p *path, t *terms, rt *holdfast.RecoveryTime, m *measured) *item {
 	if !t.judged {
 		return nil
@@ -303,7 +305,7 @@ func (j *judge) rtoItem(s *service, p *path, t *terms, rt *holdfast.RecoveryTime
 		it.cost += missCost(float64(rt.Total) / float64(t.rto.Limit))
 		return it
 	}
-	return j.met(id, holdfast.ObjectiveNeed, time.Time{})
+	return nil
 }
 
 // tilde writes a recovery time, with ~ where growth scaled it.

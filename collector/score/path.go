@@ -22,7 +22,6 @@ type base struct {
 	lossAt    time.Time
 	room      room
 	roomShown bool
-	roomAt    time.Time
 	measured  measured
 }
 
@@ -190,15 +189,14 @@ func (j *judge) base(s *service, p *path, tier int) *base {
 
 // walk is a path judged in one scenario.
 type walk struct {
-	path   *path // nil: none covers
-	base   *base
-	why    []string // disqualified
-	items  []*item
-	waits  []wait
-	clock  clock
-	time   holdfast.RecoveryTime
-	rank   int
-	score  int
+	path  *path // nil: none covers
+	base  *base
+	why   []string // disqualified
+	items []*item
+	waits []wait
+	clock clock
+	time  holdfast.RecoveryTime
+	grade
 	forbid bool // disqualified
 }
 
@@ -235,7 +233,7 @@ func (j *judge) judgePath(s *service, p *path, l *loss, tier int, deps func(*pat
 	w.add(j.rtoItem(s, p, &t, &w.time, &b.measured))
 	w.items = append(w.items, j.serviceBase(s).items...)
 	w.clock.join(j.serviceBase(s).clock)
-	w.combine(j.m, nil)
+	w.grade = w.combine(j.m, nil)
 	return w
 }
 

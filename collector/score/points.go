@@ -163,8 +163,8 @@ func (b *base) pathPoint(p *path) pathPoint {
 // restore covers; zero: none.
 func verifiedPoint(pts *points, t *trial) time.Time {
 	for _, at := range pts.all {
-		for _, rung := range []holdfast.Rung{holdfast.Restored, holdfast.Intact} {
-			if slices.ContainsFunc(t.passes[rung], func(p proof) bool { return !p.at.Before(at) }) {
+		for _, passes := range t.passes {
+			if slices.ContainsFunc(passes, func(p proof) bool { return !p.at.Before(at) }) {
 				return at
 			}
 		}
@@ -206,7 +206,6 @@ func (j *judge) skewItems(b *base, s *service, p *path) {
 			end := oldest.Add(group.Within.Std())
 			b.clock.due(end)
 			if j.at.Before(end) {
-				b.add(j.met(id, holdfast.Feasibility, time.Time{}))
 				continue
 			}
 			it := j.finding(codeSkewWide, id, "the copy's point of "+moment(oldest)+" and the data itself lie further apart than "+group.Within.String())
@@ -216,8 +215,6 @@ func (j *judge) skewItems(b *base, s *service, p *path) {
 			it := j.finding(codeSkewWide, id, "the points of "+moment(oldest)+" and "+moment(newest)+" lie further apart than "+group.Within.String())
 			it.since = newest
 			b.add(it)
-		default:
-			b.add(j.met(id, holdfast.Feasibility, time.Time{}))
 		}
 	}
 }

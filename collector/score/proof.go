@@ -96,14 +96,14 @@ func (p *proof) after(failure *proof) bool {
 // trial is all that was proven or refuted of one copy through one path: passes and
 // failures by rung, and later partial restores.
 type trial struct {
-	passes   map[holdfast.Rung][]proof
-	failures map[holdfast.Rung][]proof
+	passes   [3][]proof // by stepOfRung
+	failures [3][]proof
 	partial  []proof // clean, but not complete
 }
 
 // try gathers the tests of a copy as one path sees them.
 func (j *judge) try(s *service, p *path, c *copyOf, tier int) *trial {
-	t := &trial{passes: map[holdfast.Rung][]proof{}, failures: map[holdfast.Rung][]proof{}}
+	t := &trial{}
 	for i := range c.feeds {
 		f := &c.feeds[i]
 		seen := j.sight(f.check).seen
@@ -127,8 +127,16 @@ func (j *judge) try(s *service, p *path, c *copyOf, tier int) *trial {
 	return t
 }
 
-func (t *trial) pass(r holdfast.Rung, p proof) { t.passes[r] = append(t.passes[r], p) }
-func (t *trial) fail(r holdfast.Rung, p proof) { t.failures[r] = append(t.failures[r], p) }
+func (t *trial) pass(r holdfast.Rung, p proof) {
+	t.passes[stepOfRung(r)] = append(t.passes[stepOfRung(r)], p)
+}
+
+func (t *trial) fail(r holdfast.Rung, p proof) {
+	t.failures[stepOfRung(r)] = append(t.failures[stepOfRung(r)], p)
+}
+
+// restored returns the latest complete restore; nil: none.
+func (t *trial) restored() *proof { return newest(t.passes[stepOfRung(holdfast.Restored)]) }
 
 // sort says what one test means for a copy of a path.
 func (j *judge) sort(t *trial, p *path, c *copyOf, f *feed, e *event, tier int) {

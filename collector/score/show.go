@@ -35,7 +35,7 @@ func (j *judge) posture(s *service) holdfast.Posture {
 		now = j.judgedAs(own, nil)
 		p.State = holdfast.States[now.rank]
 		p.Score = &now.score
-		if cause := now.binding.cause(nil); cause != nil {
+		if cause := now.binding.cause(now.rank, nil); cause != nil {
 			p.Cause = &holdfast.Cause{Need: cause.need, State: p.State, Reason: cause.reason}
 		}
 		p.Findings = j.findings(own, now)
