@@ -145,23 +145,17 @@ func (r *Reporter) Run(ctx context.Context) error {
 		return err
 	}
 	bound, atOnce := firstWait, 0
-	for {
+	for ctx.Err() == nil {
 		began := time.Now()
 		err := r.session(ctx)
-		r.change(func(s *ReporterState) {
-			if s.Connected {
-				bound = firstWait
+		if errors.Is(err, errRanOut) {
+			r.c.Log.Warn("certificate ran out: recovering by the agent's key")
+			if err = r.c.Identity.Recover(ctx, r.c.Address); err == nil {
+				err = errAgain
 			}
-			if s.Connected || s.Since.IsZero() {
-				s.Since = time.Now()
-			}
-			s.Connected, s.Problem = false, ""
-			if err != nil {
-				s.Problem = err.Error()
-			}
-		})
-		if ctx.Err() != nil {
-			return nil
+		}
+		if r.lost(err) {
+			bound = firstWait
 		}
 		if time.Since(began) > settled {
 			atOnce = 0
@@ -170,21 +164,30 @@ func (r *Reporter) Run(ctx context.Context) error {
 			atOnce++
 			continue
 		}
-		if errors.Is(err, errRanOut) {
-			r.c.Log.Warn("certificate ran out: recovering by the agent's key")
-			if err = r.c.Identity.Recover(ctx, r.c.Address); err == nil {
-				continue
-			}
+		if ctx.Err() != nil {
+			break
 		}
 		wait := rand.N(max(bound, r.spread))
 		r.c.Log.Warn("no session with the collector", "address", r.c.Address, "err", err, "retry_in", wait.Round(time.Millisecond))
 		bound = min(2*bound, longestWait)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(wait):
 		}
 	}
+	return nil
+}
+
+// lost notes that there is no session, and why; it reports whether there was one.
+func (r *Reporter) lost(why error) (was bool) {
+	r.change(func(s *ReporterState) {
+		was = s.Connected
+		if was || s.Since.IsZero() {
+			s.Since = time.Now()
+		}
+		s.Connected, s.Problem = false, why.Error()
+	})
+	return was
 }
 
 // errAgain asks for a new session at once.
