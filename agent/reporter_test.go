@@ -331,7 +331,7 @@ func TestExactlyOnce(t *testing.T) {
 	proxy := newProxy(t, c.address)
 	p.config.Address = proxy.address
 	_, _ = p.run()
-	const reports = 300
+	const reports = 210
 	for i := range reports {
 		p.observe(fmt.Sprint("state ", i/7), "a", "b", "c")
 		if i%30 == 29 {
@@ -344,7 +344,7 @@ func TestExactlyOnce(t *testing.T) {
 	j.wait(t, "everything", func() bool { return len(j.applied) >= 3*reports })
 	p.waitEmpty()
 	j.once(t, 3*reports)
-	if proxy.cuts() < 5 {
+	if proxy.cuts() < 4 {
 		t.Errorf("only %d connections were cut", proxy.cuts())
 	}
 }
