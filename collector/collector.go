@@ -69,48 +69,54 @@ type CatalogueStatus struct {
 // New opens the data folder, reads the catalogue and binds both ports. Probes are
 // the descriptions of known probes, to check settings with. What it opened, Run
 // closes.
-func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description, version string, log *slog.Logger) (c *Collector, err error) {
+func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description, version string, log *slog.Logger) (*Collector, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	c = &Collector{cfg: cfg, log: log, probes: probes, now: time.Now, agents: newAgents(), reload: make(chan struct{}, 1)}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	c.store, err = bolt.Open(cfg.Data, bolt.Options{Program: version, Logger: log})
+	st, err := bolt.Open(cfg.Data, bolt.Options{Program: version, Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			c.close()
-		}
-	}()
-	c.registry = newRegistry(version)
+	c := &Collector{
+		cfg: cfg, log: log, probes: probes, now: time.Now,
+		store: st, agents: newAgents(), reload: make(chan struct{}, 1), registry: newRegistry(version),
+	}
 	c.count = newCounters(c.registry)
 	c.access = &access{secrets: c.store, now: c.now}
 	c.estate = newEstate(log, c.now)
 	c.estate.saved = c.saveTransitions
 	c.intake = newIntake(log, c.store, c.estate, c.count)
-	c.ingest, err = ingest.New(ingest.Config{
-		Data: cfg.Data, Identities: watchedIdentities{c.store, c}, Core: core{c}, Log: log,
-		CertificateLife: cfg.CertificateLife,
-	})
-	if err != nil {
+	if err := c.open(ctx); err != nil {
+		c.close()
 		return nil, err
 	}
-	if err := c.boot(ctx); err != nil {
-		return nil, err
-	}
-	if c.pages, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("pages: %w", err)
-	}
-	if c.agentl, err = net.Listen("tcp", cfg.Agents); err != nil {
-		return nil, fmt.Errorf("agents' port: %w", err)
-	}
-	c.url = cfg.url(c.pages.Addr())
 	c.registry.MustRegister(scrape{c})
 	return c, nil
+}
+
+// open rebuilds the living state and binds both ports.
+func (c *Collector) open(ctx context.Context) (err error) {
+	c.ingest, err = ingest.New(ingest.Config{
+		Data: c.cfg.Data, Identities: watchedIdentities{c.store, c}, Core: core{c}, Log: c.log,
+		CertificateLife: c.cfg.CertificateLife,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.boot(ctx); err != nil {
+		return err
+	}
+	if c.pages, err = net.Listen("tcp", c.cfg.Listen); err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	if c.agentl, err = net.Listen("tcp", c.cfg.Agents); err != nil {
+		return fmt.Errorf("agents' port: %w", err)
+	}
+	c.url = c.cfg.url(c.pages.Addr())
+	return nil
 }
 
 // close lets go of everything New opened.

@@ -13,9 +13,6 @@ type Config struct {
 	Catalog string // folder of the catalogue
 	Listen  string // pages and API, HOST:PORT
 	Agents  string // agents, HOST:PORT
-	// Names by which agents dial the collector, put in its certificate besides
-	// the host's own name and loopback.
-	Names []string
 	// CertFile and KeyFile serve pages and API over HTTPS; needed wherever Listen
 	// is not a loopback address.
 	CertFile, KeyFile string
