@@ -79,7 +79,6 @@ func (j *judge) judgeService(s *service, l *loss, tier int, deps func(*path) []w
 		r.walks = append(r.walks, w)
 		r.clock.join(w.clock)
 	}
-	r.clock.join(j.serviceBase(s).clock)
 	r.choose(j)
 	return r
 }

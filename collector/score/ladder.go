@@ -289,9 +289,10 @@ func (j *judge) degradedTests(b *base, s *service, p *path) {
 	for i := range p.tests {
 		sight := j.sight(p.tests[i].check)
 		if n := len(sight.seen); n > 0 && sight.seen[n-1].Outcome == holdfast.OutcomeDegraded {
-			e := &sight.seen[n-1]
-			it := j.finding(codeTestDegraded, e.Check, fmt.Sprintf("%s passed with a reservation %s%s", p.tests[i].check.ID, moment(e.At), because(&e.Observation)))
-			it.need, it.at, it.since, it.check = p.tests[i].check.ID, e.At, e.At, p.tests[i].check.ID
+			h := history{seen: sight.seen}
+			e := &sight.seen[h.sameStart(n-1)]
+			it := j.finding(codeTestDegraded, p.tests[i].check.ID, fmt.Sprintf("%s passed with a reservation %s%s", p.tests[i].check.ID, moment(e.At), because(&e.Observation)))
+			it.at, it.since, it.check = e.At, e.At, p.tests[i].check.ID
 			b.add(it)
 		}
 	}

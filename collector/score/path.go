@@ -78,10 +78,9 @@ func (j *judge) papersMissing(b *base, s *service, p *path) {
 
 // serviceBase is what holds of a service in every scenario and path.
 type serviceBase struct {
-	clock    clock
 	items    []*item
 	verified map[string]verification // by copy, "SERVICE/DATASET/COPY"
-	bia      map[int]*item           // by tier
+	bia      map[int]reviewed        // by tier
 	paths    map[[2]int]*base        // by path and tier
 }
 
@@ -104,7 +103,7 @@ func (j *judge) serviceBase(s *service) *serviceBase {
 	if sb := j.services[s.index]; sb != nil {
 		return sb
 	}
-	sb := &serviceBase{clock: clock{at: j.at}, verified: map[string]verification{}, bia: map[int]*item{}, paths: map[[2]int]*base{}}
+	sb := &serviceBase{verified: map[string]verification{}, bia: map[int]reviewed{}, paths: map[[2]int]*base{}}
 	j.services[s.index] = sb
 	j.verifications(sb, s)
 	j.structureItems(sb, s)
@@ -166,14 +165,23 @@ func (v *verification) hear(events []event, rung holdfast.Rung, ref holdfast.Cop
 }
 
 // biaItem judges the review of a service's BIA by a tier's cadence.
-func (j *judge) biaItem(sb *serviceBase, s *service, tier int) *item {
-	if it := sb.bia[tier]; it != nil {
-		return it
+func (j *judge) biaItem(c *clock, s *service, tier int) *item {
+	sb := j.serviceBase(s)
+	r, ok := sb.bia[tier]
+	if !ok {
+		r.clock.at = j.at
+		r.item = j.biaReview(&r.clock, s, tier)
+		r.item.wide = true
+		sb.bia[tier] = r
 	}
-	it := j.biaReview(&sb.clock, s, tier)
-	it.wide = true
-	sb.bia[tier] = it
-	return it
+	c.join(r.clock)
+	return r.item
+}
+
+// reviewed is a judged review and when it turns.
+type reviewed struct {
+	item  *item
+	clock clock
 }
 
 func (j *judge) base(s *service, p *path, tier int) *base {
@@ -223,7 +231,7 @@ func (j *judge) judgePath(s *service, p *path, l *loss, tier int, deps func(*pat
 		w.add(j.planCopyItem(&w.clock, plan, l))
 	}
 	if s.BIA != nil {
-		w.add(j.biaItem(j.serviceBase(s), s, tier))
+		w.add(j.biaItem(&w.clock, s, tier))
 	}
 	w.waits = deps(p)
 	for i := range w.waits {
@@ -232,7 +240,6 @@ func (j *judge) judgePath(s *service, p *path, l *loss, tier int, deps func(*pat
 	j.recoveryTime(w)
 	w.add(j.rtoItem(s, p, &t, &w.time, &b.measured))
 	w.items = append(w.items, j.serviceBase(s).items...)
-	w.clock.join(j.serviceBase(s).clock)
 	w.grade = w.combine(j.m, nil)
 	return w
 }

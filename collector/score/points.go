@@ -80,7 +80,8 @@ func listedPoints(s *sight) points {
 		for _, r := range e.RecoveryPoints {
 			at := r.Time.UTC()
 			if at.After(e.Received) {
-				at = s.firstReceipt(i, func(o *holdfast.Observation) bool { return namesPoint(o, r) })
+				first, _ := firstNaming(s.seen, i, r)
+				at = s.seen[first].Received
 			}
 			p.all = append(p.all, at)
 		}

@@ -26,7 +26,7 @@ func eventsOf(seen []entry) []event {
 		if e.Verification == nil && e.Restoration == nil && e.Outcome != holdfast.Failed {
 			continue
 		}
-		if e.Outcome != holdfast.Failed && toldBefore(seen[:i], &e.Observation) {
+		if toldBefore(seen[:i], &e.Observation) {
 			continue
 		}
 		list = append(list, event{&e.Observation, i, e.evidenceTime()})
@@ -35,13 +35,16 @@ func eventsOf(seen []entry) []event {
 }
 
 // toldBefore reports whether earlier entries told of the same verification and
-// restore, by the tool's own times.
+// restore, by the tool's own times, to the same end.
 func toldBefore(seen []entry, o *holdfast.Observation) bool {
+	if o.Verification == nil && o.Restoration == nil {
+		return false
+	}
 	if o.Verification != nil && o.Verification.Time.IsZero() || o.Restoration != nil && o.Restoration.Started.IsZero() {
 		return false
 	}
 	return slices.ContainsFunc(seen, func(e entry) bool {
-		return e.Outcome != holdfast.Failed && sameVerification(e.Verification, o.Verification) && sameRestoration(e.Restoration, o.Restoration)
+		return failing(&e.Observation) == failing(o) && sameVerification(e.Verification, o.Verification) && sameRestoration(e.Restoration, o.Restoration)
 	})
 }
 

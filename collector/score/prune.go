@@ -66,7 +66,7 @@ func (h *history) keepLatest(keep []bool) {
 	newest(func(o *holdfast.Observation) bool { return o.Outcome != holdfast.Failed })
 	newest(func(o *holdfast.Observation) bool { return len(o.RecoveryPoints) > 0 })
 	newest(func(o *holdfast.Observation) bool { return o.Replication != nil && o.Replication.PrimarySeen })
-	newest(func(o *holdfast.Observation) bool { return o.Replication != nil })
+	newest(func(o *holdfast.Observation) bool { return o.Replication != nil && o.Replication.Bytes > 0 })
 	newest(func(o *holdfast.Observation) bool { return o.Capacity != nil })
 	newest(func(o *holdfast.Observation) bool { return o.Immutable != nil })
 	newest(func(o *holdfast.Observation) bool { return o.Offline != nil })
@@ -110,24 +110,41 @@ func (h *history) sameStart(i int) int {
 	return i
 }
 
-// keepFuture keeps the first entry that named a point of the newest: its receipt
+// keepFuture keeps, for each point of the newest observation that lists any, the
+// first one in a row that named it, and what broke the row: its first receipt
 // dates a point that claims to lie after it.
 func (h *history) keepFuture(keep []bool) {
 	for i := len(keep) - 1; i >= 0; i-- {
-		points := h.seen[i].RecoveryPoints
-		if len(points) == 0 {
+		if len(h.seen[i].RecoveryPoints) == 0 {
 			continue
 		}
-		for _, p := range points {
-			for k := range i {
-				if namesPoint(&h.seen[k].Observation, p) {
-					keep[k] = keep[k] || p.Time.After(h.seen[k].Received)
-					break
+		for _, p := range h.seen[i].RecoveryPoints {
+			first, broke := firstNaming(h.seen, i, p)
+			if p.Time.After(h.seen[first].Received) {
+				keep[first] = true
+				if broke >= 0 {
+					keep[broke] = true
 				}
 			}
 		}
 		return
 	}
+}
+
+// firstNaming returns the first of the observations listing points that, up to i,
+// named a point without a break, and the one that broke the row (-1: none).
+func firstNaming(seen []entry, i int, p holdfast.RecoveryPoint) (first, broke int) {
+	first = i
+	for k := i - 1; k >= 0; k-- {
+		switch {
+		case len(seen[k].RecoveryPoints) == 0:
+		case namesPoint(&seen[k].Observation, p):
+			first = k
+		default:
+			return first, k
+		}
+	}
+	return first, -1
 }
 
 func namesPoint(o *holdfast.Observation, p holdfast.RecoveryPoint) bool {
@@ -180,11 +197,18 @@ func (h *history) keepTests(keep []bool) {
 		}
 	}
 	events := h.events(len(keep))
+	var told *event // the last that was heard of integrity, good or bad
 	for n, e := range events {
+		if e.Verification != nil && (told == nil || e.at.After(told.at) || e.at.Equal(told.at) && e.Verification.Errors > told.Verification.Errors) {
+			told = &events[n]
+		}
 		outdone := slices.ContainsFunc(events[n+1:], func(later event) bool { return later.outdoes(&e) })
 		if !outdone {
 			keep[e.index] = true
 		}
+	}
+	if told != nil {
+		keep[told.index] = true
 	}
 }
 

@@ -148,7 +148,11 @@ func (d dice) dataset(s *holdfast.Service, name string) holdfast.Dataset {
 			c.Name, c.Site, c.Host = holdfast.PrimaryCopy, s.Site, s.Host
 		}
 		if d.chance(0.85) {
-			c.Check = d.check(s.Name+"/"+name+"/"+c.Name, "copy")
+			probe := "copy"
+			if kind == holdfast.Replica {
+				probe = "replica"
+			}
+			c.Check = d.check(s.Name+"/"+name+"/"+c.Name, probe)
 		}
 		set.Copies = append(set.Copies, c)
 	}
@@ -282,7 +286,9 @@ func (d dice) observation(k *holdfast.Check) holdfast.Observation {
 	}
 	switch k.Probe {
 	case "copy":
-		d.copyFacts(&o, at)
+		d.copyFacts(&o, at, false)
+	case "replica":
+		d.copyFacts(&o, at, true)
 	case "room":
 		o.Capacity = &holdfast.Capacity{Free: holdfast.Bytes(d.IntN(400)) * gib, Needed: pick(d, 0, 100*gib)}
 	case "port":
@@ -300,9 +306,9 @@ func (d dice) observation(k *holdfast.Check) holdfast.Observation {
 	return o
 }
 
-func (d dice) copyFacts(o *holdfast.Observation, at holdfast.Duration) {
+func (d dice) copyFacts(o *holdfast.Observation, at holdfast.Duration, replica bool) {
 	switch {
-	case d.chance(0.4):
+	case replica && d.chance(0.9):
 		o.Replication = &holdfast.Replication{Lag: pick(d, 0, minute, hour), Bytes: pick(d, 0, 80*gib), PrimarySeen: d.chance(0.8)}
 	case d.chance(0.9):
 		point := at + pick(d, 0, minute, hour, day)

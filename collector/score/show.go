@@ -44,7 +44,7 @@ func (j *judge) posture(s *service) holdfast.Posture {
 	for i := range s.paths {
 		p.Paths = append(p.Paths, j.showPath(s, &s.paths[i], own, &c))
 	}
-	p.Data = j.showData(s, sb)
+	p.Data = j.showData(s, sb, &c)
 	p.Confidence = j.confidence(s, own)
 	j.accept(&p, s, &c)
 	p.Maintenance = j.windows(s, &c)
@@ -263,20 +263,20 @@ func (j *judge) objectives(s *service, now outcome) *holdfast.Objectives {
 }
 
 // showData lays out how each dataset is protected.
-func (j *judge) showData(s *service, sb *serviceBase) []holdfast.DataPosture {
+func (j *judge) showData(s *service, sb *serviceBase, clk *clock) []holdfast.DataPosture {
 	var list []holdfast.DataPosture
 	for i := range s.Datasets {
 		d := &s.Datasets[i]
 		out := holdfast.DataPosture{Dataset: d.Name, Copies: []holdfast.CopyPosture{}}
 		for k := range d.Copies {
-			out.Copies = append(out.Copies, j.showCopy(s, d, &d.Copies[k], sb))
+			out.Copies = append(out.Copies, j.showCopy(s, d, &d.Copies[k], sb, clk))
 		}
 		list = append(list, out)
 	}
 	return list
 }
 
-func (j *judge) showCopy(s *service, d *holdfast.Dataset, c *holdfast.Copy, sb *serviceBase) holdfast.CopyPosture {
+func (j *judge) showCopy(s *service, d *holdfast.Dataset, c *holdfast.Copy, sb *serviceBase, clk *clock) holdfast.CopyPosture {
 	id := s.Name + "/" + d.Name + "/" + c.Name
 	k := j.checkOf(c)
 	pts := j.pointsOf(c, k)
@@ -290,7 +290,7 @@ func (j *judge) showCopy(s *service, d *holdfast.Dataset, c *holdfast.Copy, sb *
 	if k == nil {
 		return out
 	}
-	it, _ := j.checked(&sb.clock, id, k, copyCodes)
+	it, _ := j.checked(clk, id, k, copyCodes)
 	out.Verdict, out.Reason, out.Seen = it.verdict, it.reason, it.at
 	return out
 }
@@ -329,7 +329,7 @@ func (j *judge) confidence(s *service, own []*result) *holdfast.Confidence {
 		}
 	}
 	if s.BIA != nil && len(own) > 0 {
-		weakest(j.biaItem(j.serviceBase(s), s, s.Tier).at)
+		weakest(j.biaItem(&clock{at: j.at}, s, s.Tier).at)
 	}
 	return c
 }

@@ -168,7 +168,7 @@ func (s *sight) error() string {
 		return ""
 	}
 	e := &s.errors[len(s.errors)-1]
-	if s.obs != nil && !e.Received.After(s.obs.last.received) {
+	if s.obs != nil && !e.last.received.After(s.obs.last.received) {
 		return ""
 	}
 	text := string(e.Reason)
@@ -201,18 +201,6 @@ func (s *sight) latest(has func(*holdfast.Observation) bool) *entry {
 		}
 	}
 	return nil
-}
-
-// firstReceipt returns when a moment that a tool stated was first received, at the
-// latest: no time counts as later.
-func (s *sight) firstReceipt(i int, same func(*holdfast.Observation) bool) time.Time {
-	received := s.seen[i].Received
-	for k := range s.seen[:i] {
-		if same(&s.seen[k].Observation) {
-			received = earlier(received, s.seen[k].Received)
-		}
-	}
-	return received
 }
 
 // moment writes an instant for people.
