@@ -149,6 +149,9 @@ func (j *judge) attestItem(c *clock, n *need) *item {
 		})
 	}
 	it.at, it.attested = latest.At, true
+	if it.verdict == holdfast.Met {
+		it.reason = "attested, not observed: by " + latest.By + " " + moment(latest.At)
+	}
 	return it
 }
 

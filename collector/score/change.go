@@ -145,10 +145,12 @@ func (j *judge) partChanged(p *path, part string, pr *proof) (was, is string, at
 	}
 	current, found := j.part(p, part, j.at)
 	switch {
-	case !found, current.gone.IsZero() && current.value == sealed:
-		return "", "", at, false
+	case !found: // the test named it, and no copy or need does
+		return sealed, "nothing: it is no longer named", pr.received, true
 	case !current.gone.IsZero():
-		return sealed, "nothing: it is no longer named", current.gone, true
+		return sealed, "nothing: it is no longer named", later(current.gone, pr.received), true
+	case current.value == sealed:
+		return "", "", at, false
 	}
 	return sealed, current.value, current.since, true
 }

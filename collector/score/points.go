@@ -161,7 +161,7 @@ func (b *base) pathPoint(p *path) pathPoint {
 }
 
 // verifiedPoint returns the newest point on hand that a clean verification or a
-// restore covers; zero: none.
+// restore came after; zero: none. Points that the copy does not list may be gone.
 func verifiedPoint(pts *points, t *trial) time.Time {
 	for _, at := range pts.all {
 		for _, passes := range t.passes {

@@ -45,7 +45,9 @@ func (j *judge) posture(s *service) holdfast.Posture {
 		p.Paths = append(p.Paths, j.showPath(s, &s.paths[i], own, &c))
 	}
 	p.Data = j.showData(s, sb, &c)
-	p.Confidence = j.confidence(s, own)
+	if len(own) > 0 || len(s.askedBy) > 0 {
+		p.Confidence = j.confidence(s, own)
+	}
 	j.accept(&p, s, &c)
 	p.Maintenance = j.windows(s, &c)
 	p.Looser = j.looser(s, &c)
@@ -112,12 +114,15 @@ func (b *base) verified(p *path) time.Time {
 // showPath lays out a path: in each scenario it is asked about, its rungs, its
 // chain of needs.
 func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.PathPosture {
-	b := j.base(s, p, s.Tier)
-	c.join(b.clock)
 	out := holdfast.PathPosture{
 		Name: p.Name, At: p.At, Scenarios: []holdfast.PathScenario{}, Rungs: map[holdfast.Rung]holdfast.RungPosture{},
 		Committed: p.RTO, Leaves: p.Leaves,
 	}
+	if len(own) == 0 && len(s.askedBy) == 0 {
+		return out // nothing is asked of it: there is nothing to judge by
+	}
+	b := j.base(s, p, s.Tier)
+	c.join(b.clock)
 	for _, r := range own {
 		for _, w := range r.walks {
 			if w.path == p {
@@ -127,7 +132,7 @@ func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.
 	}
 	for i := range b.rungs {
 		st := &b.rungs[i]
-		if !st.required && !st.tried {
+		if !canHave(p, st.rung) {
 			continue
 		}
 		r := holdfast.RungPosture{State: st.state, Required: st.required, At: st.at, Until: st.until, Reason: st.reason}

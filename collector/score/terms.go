@@ -25,7 +25,7 @@ const (
 // looser lists the terms of a service that are looser than the default, or than 90
 // days ago: nothing is loosened unseen.
 func (j *judge) looser(s *service, c *clock) []holdfast.LooserTerm {
-	list := slices.Clone(j.m.looserNow(s))
+	list := j.looserNow(s)
 	for _, t := range j.m.defaults {
 		if appliesTo(t.Term, s.Tier) {
 			list = append(list, t)
@@ -137,7 +137,7 @@ func fewer(a, b string) bool {
 }
 
 // looserNow lists a service's own terms that are looser than the default.
-func (m *Model) looserNow(s *service) []holdfast.LooserTerm {
+func (j *judge) looserNow(s *service) []holdfast.LooserTerm {
 	b := s.BIA
 	if b == nil {
 		return nil
@@ -147,11 +147,11 @@ func (m *Model) looserNow(s *service) []holdfast.LooserTerm {
 		list = append(list, holdfast.LooserTerm{Term: term, Was: was, Is: is, By: by})
 	}
 	for _, a := range s.asks {
-		if a.omit != nil {
+		if a.omit != nil && j.at.Before(a.omit.Until.Time) {
 			add("scenario "+a.name, termAsked, termLeftOut, a.omit.Owner)
 		}
 	}
-	plan := m.policy.Tier(s.Tier).Plan
+	plan := j.m.policy.Tier(s.Tier).Plan
 	if b.Review > plan && plan > 0 {
 		add("bia review", plan.String(), b.Review.String(), "")
 	}
