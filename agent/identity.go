@@ -334,6 +334,10 @@ func (i *Identity) Validity() (from, until time.Time) {
 	return i.cert.NotBefore, i.cert.NotAfter
 }
 
+// TLS returns how a client speaks to the collector as this agent: it trusts the
+// collector's authority and nobody else, and shows the certificate.
+func (i *Identity) TLS() *tls.Config { return i.tlsConfig(true) }
+
 // tlsConfig trusts the collector's authority and nobody else, and shows the
 // certificate if asked to.
 func (i *Identity) tlsConfig(show bool) *tls.Config {

@@ -208,6 +208,7 @@ func (c *Collector) saveTransitions(ctx context.Context, moved []transition) err
 			Score: m.to.Score, Cause: causeOf(m.to), Value: value,
 		}
 	}
+	c.count.stored.Inc()
 	return c.store.Commit(ctx, batch)
 }
 

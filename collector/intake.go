@@ -196,6 +196,7 @@ func (in *intake) take(ctx context.Context, group []*ingest.Report) {
 	err := in.store.Commit(ctx, batch)
 	in.count.commits.Observe(time.Since(began).Seconds())
 	in.settle(moved, were, err)
+	in.count.stored.Inc()
 	results := 0
 	for _, r := range taken {
 		results += len(r.Results)

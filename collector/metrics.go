@@ -17,6 +17,7 @@ type counters struct {
 	changed    prometheus.Counter
 	repeated   prometheus.Counter
 	unsaved    prometheus.Counter
+	stored     prometheus.Counter
 	commits    prometheus.Histogram
 	clockJumps prometheus.Counter
 }
@@ -33,6 +34,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		changed:    counter("holdfast_ingest_changed_results_total", "Results that said something new, other than times and numbers."),
 		repeated:   counter("holdfast_ingest_repeated_reports_total", "Reports that came again after they were durable; acknowledged, applied once."),
 		unsaved:    counter("holdfast_ingest_refused_commits_total", "Groups of reports the store could not take; agents send them again."),
+		stored:     counter("holdfast_store_commits_total", "Times reports or transitions were made durable; each syncs the disk."),
 		clockJumps: counter("holdfast_clock_jumps_total", "Times the collector's clock moved by more than 2 s against the monotonic clock."),
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "holdfast_ingest_commit_seconds", Help: "Time to make a group of reports durable.",
@@ -159,6 +161,9 @@ func collectPosture(ch chan<- prometheus.Metric, p holdfast.Posture) {
 		metricNextChange.instant(ch, *p.NextChange, p.Name)
 	}
 	for _, s := range p.Scenarios {
+		if s.AskedBy != "" {
+			continue // a consumer's scenario, perhaps of the same name as another's
+		}
 		metricScenario.at(ch, float64(s.State.Rank()), p.Name, s.Name)
 		metricPoint.instant(ch, s.Point, p.Name, s.Name)
 		if s.RecoveryTime != nil {

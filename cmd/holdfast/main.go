@@ -69,6 +69,7 @@ Then:    holdfast status, holdfast service show NAME`,
 		agentCommand(), pluginCommand(), probeCommand(),
 		catalogCommand(), judgeCommand(),
 		statusCommand(), serviceCommand(), agentsCommand(), recordCommand(),
+		benchCommand(),
 		versionCommand(),
 	)
 	return root
