@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/holdfast-monitor/holdfast"
@@ -366,4 +367,41 @@ func quantity(text string) (float64, bool) {
 		return float64(at.UnixMilli()) / 1000, true
 	}
 	return 0, false
+}
+
+func TestExpectNamesTheLine(t *testing.T) {
+	c := readCase(t, map[string]string{
+		"at":           "2026-03-01T09:00:00Z",
+		"catalog.yaml": "service: archive\ntier: 4\nbia: {rto: 8h, rpo: 24h, reviewed: 2026-01-15}\npaths: {restore: {covers: [data-corruption]}}\n",
+	})
+	for _, x := range []struct{ line, complaint string }{
+		{"archive state = unknown", ""},
+		{"archive score = 21..40", ""},
+		{"archive score < 41", ""},
+		{"archive cause.reason ~ .", ""},
+		{"archive no finding archive/restore/vpn", ""},
+		{"archive finding archive/restore/vpn points = 0", ""},
+		{"archive path restore scenario data-corruption state != proven", ""},
+		{"estate total = 1", ""},
+		{"archive state = proven", "got unknown"},
+		{"archive score = 0..10", "got "},
+		{"archive score > soon", "cannot compare"},
+		{"archive cause.reason !~ .", "got "},
+		{"archive no path restore", "got one: "},
+		{"archive path retsore state = proven", "got no path retsore among [restore]"},
+		{"archive finding archive/restore/vpn verdict = met", "got no finding archive/restore/vpn"},
+		{"archive state", "want SERVICE"},
+		{"archive owner = ada", "got absent"},
+		{"library state = proven", "no service library"},
+		{"at noon", "cannot parse"},
+		{"# only a comment", "nothing is expected"},
+	} {
+		got := strings.Join(c.expect("\n"+x.line+"\n"), "; ")
+		if x.complaint == "" && got != "" || !strings.Contains(got, x.complaint) {
+			t.Errorf("%q: got complaint %q, want %q", x.line, got, x.complaint)
+		}
+		if x.complaint != "" && x.line[0] != '#' && !strings.HasPrefix(got, "2: at ") {
+			t.Errorf("%q: got %q, want the number of its line", x.line, got)
+		}
+	}
 }
