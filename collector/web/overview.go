@@ -1,0 +1,419 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
+
+const (
+	rowsShown    = 200 // services on one page of the overview
+	unitsShown   = 80  // silhouettes beside the sentence; beyond, only counts
+	columnsShown = 6   // scenario columns
+	changesShown = 8
+	dueShown     = 7
+)
+
+// overview answers: could we recover right now, with proof, and if not, which
+// service and why?
+type overview struct {
+	Lead, Rest string // the sentence, its count apart
+	Judged     bool
+	Tiers      []tierUnits
+	Facts      []fact
+	Notices    []holdfast.Notice
+	Silent     []holdfast.AgentState
+	Policy     *policyNote
+
+	Filter  filter
+	Columns []string
+	Rows    []row
+	Counts  []stateCount
+	Matches int
+	Total   int
+	From    int
+	Before  string // addresses of the neighbouring pages of rows
+	After   string
+	More    int // scenarios that have no column
+
+	Changes []change
+	Due     []deadline
+}
+
+// tierUnits is a tier beside the sentence.
+type tierUnits struct {
+	Tier, Proven, Total int
+	Units               []unit
+}
+
+type unit struct {
+	Name, Title string
+	State       holdfast.State
+}
+
+type fact struct {
+	What, Value, Of string
+	State           holdfast.State
+	Link            string
+}
+
+type stateCount struct {
+	State holdfast.State
+	Count int
+	Link  string
+}
+
+type change struct {
+	holdfast.StandingChange
+	Title string
+	Known bool
+}
+
+// row is a service in the table.
+type row struct {
+	Name, Title  string
+	Tier         int
+	State        holdfast.State
+	Score, Why   string
+	Accepted     bool
+	Maintained   bool
+	Loss, Back   bullet
+	Cells        []cell
+	Next         *deadline
+	Owner, Place string
+}
+
+type cell struct {
+	Head, Title string
+	State       holdfast.State
+	Asked       bool
+}
+
+func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
+	if s.unchanged(w, r) {
+		return
+	}
+	changes, err := s.c.Changes(r.Context(), "", changesShown)
+	if err != nil {
+		s.log.Error("history cannot be read", "err", err)
+	}
+	v := newOverview(s.c.Postures(), s.c.Now(), newFilter(r.URL.Query()))
+	v.Lead, v.Rest = cutSentence(s.c.Sentence())
+	v.Notices, v.Policy, v.Judged = s.c.Notices(), newPolicyNote(s.c.Catalogue()), s.c.Ready()
+	for _, a := range s.c.Agents() {
+		if isSilent(&a) {
+			v.Silent = append(v.Silent, a)
+		}
+	}
+	for _, c := range changes {
+		p, known := s.c.Posture(c.Service)
+		p.Name = c.Service
+		v.Changes = append(v.Changes, change{c, titleOf(&p), known})
+	}
+	title := "Overview"
+	if n := v.count(holdfast.Broken, holdfast.Uncovered, holdfast.Degraded, holdfast.Unknown); n > 0 {
+		title = fmt.Sprintf("(%d) Overview", n)
+	}
+	s.show(w, r, http.StatusOK, "overview", title, v)
+}
+
+// cutSentence parts the count from the rest: "6 of 14", " services could …".
+func cutSentence(sentence string) (lead, rest string) {
+	i := strings.Index(sentence, " service")
+	if i < 0 {
+		return "", sentence
+	}
+	return sentence[:i], sentence[i:]
+}
+
+func (v *overview) count(states ...holdfast.State) (n int) {
+	for _, c := range v.Counts {
+		if slices.Contains(states, c.State) {
+			n += c.Count
+		}
+	}
+	return n
+}
+
+// newOverview lays the postures out, worst first.
+func newOverview(postures []holdfast.Posture, now time.Time, f filter) *overview {
+	v := &overview{Filter: f, Total: len(postures)}
+	all := make([]*holdfast.Posture, len(postures))
+	for i := range postures {
+		all[i] = &postures[i]
+	}
+	slices.SortFunc(all, worse)
+	v.Filter.learn(all)
+	v.tally(all, f)
+	v.facts(all, now)
+	v.due(all, now)
+
+	shown := slices.DeleteFunc(slices.Clone(all), func(p *holdfast.Posture) bool { return !f.matches(p) })
+	v.Matches = len(shown)
+	v.From = min(max(0, f.From), max(0, len(shown)-1)/rowsShown*rowsShown)
+	if v.From > 0 {
+		v.Before = f.page(v.From - rowsShown)
+	}
+	shown = shown[v.From:]
+	if len(shown) > rowsShown {
+		shown, v.After = shown[:rowsShown], f.page(v.From+rowsShown)
+	}
+	v.columns(shown)
+	for _, p := range shown {
+		v.Rows = append(v.Rows, newRow(p, v.Columns, now))
+	}
+	return v
+}
+
+// tally counts states, and proven services by tier.
+func (v *overview) tally(all []*holdfast.Posture, f filter) {
+	counts := map[holdfast.State]int{}
+	for _, p := range all {
+		counts[p.State]++
+	}
+	states := slices.Clone(holdfast.States)
+	slices.Reverse(states)
+	for _, s := range append(states, holdfast.NotJudged) {
+		if counts[s] > 0 {
+			v.Counts = append(v.Counts, stateCount{s, counts[s], f.only(s)})
+		}
+	}
+	for tier := 1; tier <= 4; tier++ {
+		t := tierUnits{Tier: tier}
+		for _, p := range all {
+			if p.Tier != tier {
+				continue
+			}
+			t.Total++
+			if p.State == holdfast.Proven {
+				t.Proven++
+			}
+			if len(all) <= unitsShown {
+				t.Units = append(t.Units, unit{p.Name, titleOf(p), p.State})
+			}
+		}
+		if t.Total > 0 {
+			v.Tiers = append(v.Tiers, t)
+		}
+	}
+}
+
+// facts are the two numbers that rule the screen, and when proof runs out next.
+func (v *overview) facts(all []*holdfast.Posture, now time.Time) {
+	var loss, back bullet
+	var losing, slow *holdfast.Posture
+	for _, p := range all {
+		l, b := worstBullets(p, now)
+		if losing == nil || l.rank > loss.rank {
+			loss, losing = l, p
+		}
+		if slow == nil || b.rank > back.rank {
+			back, slow = b, p
+		}
+	}
+	if losing == nil {
+		return
+	}
+	v.Facts = []fact{newFact("Most data at risk", loss, losing), newFact("Slowest recovery", back, slow)}
+}
+
+func newFact(what string, b bullet, p *holdfast.Posture) fact {
+	f := fact{What: what, Value: b.Times + " target", Of: titleOf(p), Link: servicePath(p.Name)}
+	switch {
+	case b.Hatch != "":
+		f.Value = string(b.Value)
+	case !b.Target:
+		f.Value = "no target"
+	case b.Times == "":
+		f.Value = "within target"
+	}
+	if b.Bad || b.Hatch != "" {
+		f.State = p.State
+	}
+	if b.Of != "" {
+		f.Of += ", target " + b.Of
+	}
+	return f
+}
+
+// columns picks the scenarios that have a column: those asked of most services.
+func (v *overview) columns(shown []*holdfast.Posture) {
+	asked := map[string]int{}
+	for _, p := range shown {
+		for i := range p.Scenarios {
+			if p.Scenarios[i].AskedBy == "" {
+				asked[p.Scenarios[i].Name]++
+			}
+		}
+	}
+	for name := range asked {
+		v.Columns = append(v.Columns, name)
+	}
+	slices.SortFunc(v.Columns, func(a, b string) int {
+		return cmp.Or(cmp.Compare(asked[b], asked[a]), scenarioOrder(a, b))
+	})
+	if len(v.Columns) > columnsShown {
+		v.More = len(v.Columns) - columnsShown
+		v.Columns = v.Columns[:columnsShown]
+	}
+	slices.SortFunc(v.Columns, scenarioOrder)
+}
+
+// Heads are the columns' heads.
+func (v *overview) Heads() []cell {
+	list := make([]cell, len(v.Columns))
+	for i, c := range v.Columns {
+		list[i] = cell{Head: scenarioHead(c), Title: scenarioTitle(c)}
+	}
+	return list
+}
+
+func newRow(p *holdfast.Posture, columns []string, now time.Time) row {
+	r := row{
+		Name: p.Name, Title: titleOf(p), Tier: p.Tier, State: p.State, Score: "–",
+		Accepted: len(p.Acceptances) > 0, Maintained: len(p.Maintenance) > 0, Owner: clip(p.Owner), Place: clip(p.Site),
+	}
+	switch {
+	case p.State == holdfast.NotJudged:
+		r.Why = "No business impact analysis: nobody has said what it must survive"
+	case p.Cause != nil:
+		r.Why = clip(p.Cause.Reason)
+	default:
+		r.Why = "Every need met, every proof in date"
+	}
+	if p.Score != nil {
+		r.Score = strconv.Itoa(*p.Score)
+	}
+	r.Loss, r.Back = worstBullets(p, now)
+	if next := breaksNext(p, now); next != nil && p.State == holdfast.Proven {
+		r.Next = next
+	}
+	for _, c := range columns {
+		x := cell{Head: scenarioHead(c), Title: scenarioTitle(c)}
+		for i := range p.Scenarios {
+			if s := &p.Scenarios[i]; s.Name == c && s.AskedBy == "" {
+				x.State, x.Asked = s.State, true
+			}
+		}
+		r.Cells = append(r.Cells, x)
+	}
+	return r
+}
+
+// worstBullets shows a service by its worst scenario, for loss and time apart.
+func worstBullets(p *holdfast.Posture, now time.Time) (loss, back bullet) {
+	current := currentPaths(p)
+	found := false
+	for i := range p.Scenarios {
+		s := &p.Scenarios[i]
+		if s.AskedBy != "" {
+			continue
+		}
+		l, b := lossBullet(s, current[s.Path], now), timeBullet(s)
+		if !found || l.rank > loss.rank {
+			loss = l
+		}
+		if !found || b.rank > back.rank {
+			back = b
+		}
+		found = true
+	}
+	if !found {
+		loss, back = bullet{Label: "Data lost now", Value: "–", Say: "No target"}, bullet{Label: "Time back", Value: "–", Say: "No target"}
+		loss.rank, back.rank = -1, -1
+	}
+	return loss, back
+}
+
+// filter is which services the table shows; all of it stands in the address.
+type filter struct {
+	Text, State, Tier, Owner, Site string
+	From                           int
+	States                         []holdfast.State
+	Tiers                          []string
+	Owners, Sites                  []string
+}
+
+func newFilter(q url.Values) filter {
+	f := filter{Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Tier: q.Get("tier"), Owner: q.Get("owner"), Site: q.Get("site")}
+	f.From, _ = strconv.Atoi(q.Get("from"))
+	return f
+}
+
+// learn gathers what there is to choose from.
+func (f *filter) learn(all []*holdfast.Posture) {
+	owners, sites, tiers, states := map[string]bool{}, map[string]bool{}, map[int]bool{}, map[holdfast.State]bool{}
+	for _, p := range all {
+		owners[p.Owner], sites[p.Site], tiers[p.Tier], states[p.State] = true, true, true, true
+	}
+	for _, s := range append(slices.Clone(holdfast.States), holdfast.NotJudged) {
+		if states[s] {
+			f.States = append(f.States, s)
+		}
+	}
+	for t := 1; t <= 4; t++ {
+		if tiers[t] {
+			f.Tiers = append(f.Tiers, strconv.Itoa(t))
+		}
+	}
+	f.Owners, f.Sites = sorted(owners), sorted(sites)
+}
+
+// sorted returns the names, without the empty one.
+func sorted(set map[string]bool) []string {
+	var list []string
+	for name := range set {
+		if name != "" {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Any reports whether anything is filtered.
+func (f filter) Any() bool { return f.Text+f.State+f.Tier+f.Owner+f.Site != "" }
+
+func (f filter) matches(p *holdfast.Posture) bool {
+	if f.State != "" && string(p.State) != f.State || f.Tier != "" && strconv.Itoa(p.Tier) != f.Tier ||
+		f.Owner != "" && p.Owner != f.Owner || f.Site != "" && p.Site != f.Site {
+		return false
+	}
+	text := strings.ToLower(f.Text)
+	for _, s := range []string{p.Name, p.Title, p.Owner, p.Site} {
+		if strings.Contains(strings.ToLower(s), text) {
+			return true
+		}
+	}
+	return p.Cause != nil && strings.Contains(strings.ToLower(p.Cause.Reason), text)
+}
+
+// only is the address of the table with one state alone.
+func (f filter) only(s holdfast.State) string {
+	f.State = string(s)
+	return f.page(0)
+}
+
+// page is the address of the table from a row on.
+func (f filter) page(from int) string {
+	q := url.Values{}
+	for key, value := range map[string]string{"q": f.Text, "state": f.State, "tier": f.Tier, "owner": f.Owner, "site": f.Site} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if from > 0 {
+		q.Set("from", strconv.Itoa(from))
+	}
+	if len(q) == 0 {
+		return "/"
+	}
+	return "/?" + q.Encode()
+}

@@ -1,0 +1,170 @@
+package web
+
+import (
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
+
+// scoreView is why a score is what it is: a bar cut into the points that are
+// missing, and the findings that cost them.
+type scoreView struct {
+	Judged bool
+	Value  int
+	Held   string // width of what is held
+	Lost   []scorePart
+	Costly []finding
+	Behind []finding // listed without points
+}
+
+type scorePart struct {
+	X, Width string
+	State    holdfast.State
+}
+
+type finding struct {
+	holdfast.Finding
+	Short   string // the need, without the service's name
+	Places  string // scenarios it stands in
+	GainSay string
+	Anchor  string // of its evidence
+}
+
+func newScore(p *holdfast.Posture) scoreView {
+	v := scoreView{Judged: p.Score != nil}
+	if !v.Judged {
+		return v
+	}
+	v.Value = *p.Score
+	v.Held = strconv.Itoa(v.Value) + "%"
+	findings := slices.Clone(p.Findings)
+	slices.SortStableFunc(findings, func(a, b holdfast.Finding) int { return b.Points - a.Points })
+	x := v.Value
+	for i := range findings {
+		f := newFinding(p, &findings[i])
+		if f.Points == 0 {
+			v.Behind = append(v.Behind, f)
+			continue
+		}
+		v.Costly = append(v.Costly, f)
+		v.Lost = append(v.Lost, scorePart{percent(float64(x) + .25), percent(max(.25, float64(f.Points)-.25)), f.State})
+		x += f.Points
+	}
+	return v
+}
+
+func newFinding(p *holdfast.Posture, f *holdfast.Finding) finding {
+	out := finding{Finding: *f, Short: shortNeed(f.Need, p.Name)}
+	var places []string
+	for _, s := range f.Scenarios {
+		places = append(places, scenarioTitle(s))
+	}
+	own := 0
+	for i := range p.Scenarios {
+		if p.Scenarios[i].AskedBy == "" {
+			own++
+		}
+	}
+	out.Places = strings.Join(places, ", ")
+	if len(places) == own && own > 1 {
+		out.Places = "every scenario"
+	}
+	switch {
+	case f.Gain > 0:
+		out.GainSay = "Mend it to gain " + strconv.Itoa(f.Gain)
+	case len(f.Together) > 0:
+		var with []string
+		for _, need := range f.Together {
+			if need != f.Need {
+				with = append(with, shortNeed(need, p.Name))
+			}
+		}
+		out.GainSay = "Gains nothing alone: mend together with " + clip(enumerate(with))
+	}
+	if f.Check != "" {
+		out.Anchor = anchor(f.Check)
+	}
+	return out
+}
+
+// way is a recovery path as a chain of needs.
+type way struct {
+	*holdfast.PathPosture
+	State  holdfast.State // worst of the scenarios it covers; empty: asked about none
+	Covers []holdfast.PathScenario
+	Bars   []holdfast.PathScenario // scenarios it does not cover, with the reasons
+	Chain  []link
+	Steps  []step
+	Left   []string // datasets left out, with the reason
+}
+
+type link struct {
+	holdfast.NeedPosture
+	Short  string
+	Shown  holdfast.State // proven where it is met
+	Anchor string
+}
+
+// step is a rung of the proof ladder.
+type step struct {
+	Rung holdfast.Rung
+	holdfast.RungPosture
+	Known bool
+}
+
+// ways lays the recovery paths out; links to evidence only what stands on the page.
+func ways(p *holdfast.Posture, seen []evidence) []way {
+	on := map[string]bool{}
+	for i := range seen {
+		on[seen[i].Check] = true
+	}
+	var list []way
+	for i := range p.Paths {
+		path := &p.Paths[i]
+		w := way{PathPosture: path, State: holdfast.NotJudged}
+		for _, s := range path.Scenarios {
+			if s.State == holdfast.Uncovered {
+				w.Bars = append(w.Bars, s)
+				continue
+			}
+			if w.State.Rank() < 0 || s.State.Rank() > w.State.Rank() {
+				w.State = s.State
+			}
+			w.Covers = append(w.Covers, s)
+		}
+		for _, n := range path.Needs {
+			l := link{NeedPosture: n, Short: shortNeed(n.Need, p.Name), Shown: shownState(n)}
+			if on[n.Need] {
+				l.Anchor = anchor(n.Need)
+			}
+			w.Chain = append(w.Chain, l)
+		}
+		for _, rung := range holdfast.Rungs {
+			r, known := path.Rungs[rung]
+			w.Steps = append(w.Steps, step{rung, r, known})
+		}
+		for name, why := range path.Leaves {
+			w.Left = append(w.Left, clip(name+": "+why))
+		}
+		slices.Sort(w.Left)
+		list = append(list, w)
+	}
+	return list
+}
+
+// shownState is the silhouette of a need: met is proven, and what is not says
+// what it makes of its path.
+func shownState(n holdfast.NeedPosture) holdfast.State {
+	switch {
+	case n.Verdict == holdfast.NotApplicable:
+		return holdfast.NotJudged
+	case n.Verdict == holdfast.VerdictUnknown && n.State.Rank() <= 0:
+		return holdfast.Unknown
+	}
+	return n.State
+}
+
+func bulletText(s string) template.HTML { return template.HTML(template.HTMLEscapeString(s)) }

@@ -1,0 +1,267 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
+
+// serviceView answers: if X happens to this service, when is it back, with how
+// much lost, and what proves it?
+type serviceView struct {
+	*holdfast.Posture
+	Called    string
+	Sentence  string
+	Others    string // how the scenarios stand that the sentence leaves out
+	Catalogue *holdfast.Service
+	Envelope  envelope
+	Impact    []bullet
+	Score     scoreView
+	Ways      []way
+	Deadlines []deadline
+	Depends   []dependence
+	AskedBy   []string // services in whose scenarios it is judged besides
+	Evidence  []evidence
+	Changes   []holdfast.StandingChange
+}
+
+func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	p, ok := s.c.Posture(name)
+	if !ok {
+		s.missingPage(w, r, "There is no service "+name+" in the catalogue")
+		return
+	}
+	if s.unchanged(w, r) {
+		return
+	}
+	changes, err := s.c.Changes(r.Context(), name, changesShown)
+	if err != nil {
+		s.log.Error("history cannot be read", "service", name, "err", err)
+	}
+	now, catalogue := s.c.Now(), s.c.Catalogue()
+	v := &serviceView{
+		Posture: &p, Called: titleOf(&p), Catalogue: catalogue.Service(name), Envelope: newEnvelope(&p, now),
+		Score: newScore(&p), Deadlines: deadlines(&p, now), Changes: changes,
+	}
+	v.Sentence, v.Others = sentence(&p, now)
+	v.Impact = impact(&p, now)
+	v.Evidence = s.evidence(&p, catalogue)
+	v.Ways = ways(&p, v.Evidence)
+	v.depend(catalogue, s.c)
+	s.show(w, r, http.StatusOK, "service", v.Called, v)
+}
+
+// impact sets the worst scenario against what the business asked for.
+func impact(p *holdfast.Posture, now time.Time) []bullet {
+	if p.Score == nil {
+		return nil
+	}
+	loss, back := worstBullets(p, now)
+	loss.Label, back.Label = "Data lost against RPO", "Time back against RTO"
+	list := []bullet{loss, back}
+	var worst bullet
+	for i := range p.Scenarios {
+		s := &p.Scenarios[i]
+		if t := s.RecoveryTime; s.AskedBy == "" && s.MTPD > 0 && t != nil && t.Total > 0 && p.Objectives != nil {
+			total := t.Total.Std() + p.Objectives.WRT.Std()
+			b := bullet{Label: "Work resumed against MTPD", Of: span(s.MTPD.Std())}.filled(total, s.MTPD.Std())
+			if b.rank >= worst.rank {
+				with := *t
+				with.Total = holdfast.Duration(total)
+				b.Value = bulletText(timeText(&with))
+				b.Say = "Time back and work after it: " + spoken(total) + against(total, s.MTPD.Std())
+				worst = b
+			}
+		}
+	}
+	if worst.Label != "" {
+		list = append(list, worst)
+	}
+	return list
+}
+
+// sentence says how a service stands as it could be read aloud in an incident
+// call: its worst scenario, then how the others stand.
+func sentence(p *holdfast.Posture, now time.Time) (text, others string) {
+	name := titleOf(p)
+	if p.Score == nil {
+		return "Nobody has said what " + name + " must survive: without a business impact analysis it is not judged.", ""
+	}
+	var own []*holdfast.ScenarioPosture
+	for i := range p.Scenarios {
+		if s := &p.Scenarios[i]; s.AskedBy == "" {
+			own = append(own, s)
+		}
+	}
+	if len(own) == 0 {
+		return "No scenario is asked of " + name + ".", ""
+	}
+	slices.SortStableFunc(own, func(a, b *holdfast.ScenarioPosture) int {
+		if d := b.State.Rank() - a.State.Rank(); d != 0 {
+			return d
+		}
+		return a.Score - b.Score
+	})
+	cause := ""
+	if p.Cause != nil {
+		cause = clip(p.Cause.Reason)
+	}
+	if p.State == holdfast.Proven {
+		return provenSentence(name, own, currentPaths(p), now), ""
+	}
+	return worstSentence(name, own[0], cause, currentPaths(p), now), othersSentence(own[1:])
+}
+
+func provenSentence(name string, own []*holdfast.ScenarioPosture, current map[string]bool, now time.Time) string {
+	var back, lost time.Duration
+	for _, s := range own {
+		if s.RecoveryTime != nil {
+			back = max(back, s.RecoveryTime.Total.Std())
+		}
+		if !current[s.Path] && !s.Point.IsZero() {
+			lost = max(lost, now.Sub(s.Point))
+		}
+	}
+	text := "Whatever is asked of it, " + name + " comes back"
+	if back > 0 {
+		text += " within " + spoken(back)
+	}
+	if lost > 0 {
+		text += ", losing at most the last " + spoken(lost) + " of data"
+	} else {
+		text += " without losing data"
+	}
+	return text + ". Every step was shown, and every proof is in date."
+}
+
+func worstSentence(name string, s *holdfast.ScenarioPosture, cause string, current map[string]bool, now time.Time) string {
+	opening := happens(s.Name) + ", " + name
+	because := ""
+	if cause != "" {
+		because = ": " + cause
+	}
+	switch s.State {
+	case holdfast.Uncovered:
+		return opening + " does not come back" + because + "."
+	case holdfast.Broken:
+		return opening + " cannot be recovered as agreed" + because + "."
+	case holdfast.Unknown:
+		return opening + " may or may not come back; nobody can tell" + because + "."
+	}
+	text := opening + " comes back" + measures(s, current, now) + "."
+	switch s.State {
+	case holdfast.Degraded:
+		text += " That misses what was agreed" + because + "."
+	case holdfast.Untested:
+		text += " That was never shown" + because + "."
+	case holdfast.Stale:
+		text += " It was shown, but the proof has run out" + because + "."
+	}
+	return text
+}
+
+// measures says in how long, and with how much lost.
+func measures(s *holdfast.ScenarioPosture, current map[string]bool, now time.Time) string {
+	text := ""
+	if t := s.RecoveryTime; t != nil && t.Total > 0 {
+		text = " in " + spoken(t.Total.Std())
+		if t.AtLeast {
+			text = " in no less than " + spoken(t.Total.Std())
+		} else if t.Estimated {
+			text = " in about " + spoken(t.Total.Std())
+		}
+	} else {
+		text = " in a time nobody has measured"
+	}
+	switch {
+	case current[s.Path]:
+		text += ", with nothing lost"
+	case !s.Point.IsZero():
+		text += ", with the last " + spoken(now.Sub(s.Point)) + " of data lost"
+	}
+	return text
+}
+
+// othersSentence sums up the other scenarios by state, the worst first.
+func othersSentence(rest []*holdfast.ScenarioPosture) string {
+	var parts []string
+	for _, state := range []holdfast.State{holdfast.Uncovered, holdfast.Broken, holdfast.Unknown, holdfast.Untested, holdfast.Degraded, holdfast.Stale, holdfast.Proven} {
+		var names []string
+		for _, s := range rest {
+			if s.State == state {
+				names = append(names, strings.ToLower(scenarioTitle(s.Name)))
+			}
+		}
+		if len(names) > 0 {
+			parts = append(parts, enumerate(names)+": "+string(state))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	text := strings.Join(parts, "; ") + "."
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// enumerate writes "a, b and c".
+func enumerate(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// plural writes a count with its noun.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// dependence is a service this one stands on, with where it counts.
+type dependence struct {
+	Service, Title string
+	Kind           holdfast.DependencyKind
+	State          holdfast.State // as judged by itself
+	Known          bool
+	Counts         []waited
+}
+
+type waited struct {
+	Scenario string
+	State    holdfast.State
+}
+
+// depend fills in both directions of dependency.
+func (v *serviceView) depend(catalogue *holdfast.Catalogue, c Collector) {
+	if v.Catalogue != nil {
+		for _, d := range v.Catalogue.DependsOn {
+			on := dependence{Service: d.Service, Title: clip(d.Service), Kind: d.Kind}
+			if p, ok := c.Posture(d.Service); ok {
+				on.Title, on.State, on.Known = titleOf(&p), p.State, true
+			}
+			for i := range v.Scenarios {
+				s := &v.Scenarios[i]
+				for _, w := range s.Waits {
+					if s.AskedBy == "" && w.Service == d.Service && w.Lost && w.Kind != holdfast.Optional {
+						on.Counts = append(on.Counts, waited{scenarioTitle(s.Name), w.State})
+					}
+				}
+			}
+			v.Depends = append(v.Depends, on)
+		}
+	}
+	for i := range catalogue.Services {
+		for _, d := range catalogue.Services[i].DependsOn {
+			if d.Service == v.Name {
+				v.AskedBy = append(v.AskedBy, catalogue.Services[i].Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,203 @@
+/* Keeps an open page true. The collector only says that something changed; every tab
+   then reads its own address again and morphs <main> in place. One stream per browser:
+   the tab that holds the lock listens and tells the others. Without a stream the same
+   reading happens every 30 s. */
+(function () {
+  'use strict';
+  var root = document.documentElement, main = document.getElementById('main'), live = document.getElementById('live'),
+      pauseButton = document.getElementById('pause'), POLL = 30000;
+  var etag = '', rev = +main.dataset.rev, wanted = false, reading = false, timer = 0, paused = false, streaming = false,
+      fails = 0, seen = Date.now(), lostSince = 0, changed = new Map();
+
+  /* ---- ages tick here; the server writes them the same way (text.go, span) */
+  function pad(n) { return (n < 10 ? '0' : '') + n; }
+  function two(a, u, b, v) { return b ? a + u + ' ' + pad(b) + v : a + u; }
+  function span(ms) {
+    var s = Math.floor(ms / 1000);
+    if (s < 60) return s + ' s';
+    if (s < 600) return two(Math.floor(s / 60), 'm', s % 60, 's');
+    if (s < 3600) return Math.floor(s / 60) + 'm';
+    if (s < 36000) return two(Math.floor(s / 3600), 'h', Math.floor(s / 60) % 60, 'm');
+    if (s < 172800) return Math.floor(s / 3600) + 'h';
+    return Math.floor(s / 86400) + 'd';
+  }
+  var skew = 0; // the collector's clock minus this browser's, from the Date of its answers
+  function tickAges() {
+    if (paused || lostSince) return;
+    var now = Date.now() + skew;
+    document.querySelectorAll('time[data-t]').forEach(function (el) {
+      var d = now - Date.parse(el.dateTime), text;
+      switch (el.dataset.t) {
+        case 'age': text = span(Math.max(0, d)); break;
+        case 'ago': text = span(Math.max(0, d)) + ' ago'; break;
+        case 'in': text = d < 0 ? 'in ' + span(-d) : span(d) + ' ago'; break;
+        default: return;
+      }
+      if (el.textContent !== text) el.textContent = text;
+    });
+    say();
+  }
+
+  /* ---- how live the page is; spoken only when it changes */
+  function say() {
+    var text = paused ? 'Paused' : lostSince ? 'Not live' : streaming ? 'Live' : 'Reading every 30 s';
+    live.toggleAttribute('data-on', !paused && !lostSince);
+    live.title = 'updated ' + span(Date.now() - seen) + ' ago';
+    var el = live.firstElementChild;
+    if (el.textContent !== text) el.textContent = text;
+  }
+  function clock(t) { return new Date(t).toISOString().slice(11, 19) + ' UTC'; }
+  function lost() {
+    fails++;
+    if (!lostSince) { lostSince = seen; root.dataset.conn = 'lost'; }
+    var bar = document.getElementById('lost'), wait = Math.min(30, Math.pow(2, fails));
+    document.getElementById('since').textContent = clock(lostSince + skew);
+    document.getElementById('retry').textContent = ' in ' + wait + ' s';
+    bar.hidden = false;
+    say();
+    again(wait * 1000);
+  }
+  function found() {
+    seen = Date.now(); fails = 0;
+    if (lostSince) { lostSince = 0; delete root.dataset.conn; document.getElementById('lost').hidden = true; }
+    say();
+  }
+
+  /* ---- nothing moves under the pointer: rows keep their order while somebody reads them */
+  var over = 0;
+  function inRows(e) { return e.target instanceof Element && e.target.closest('#rows'); }
+  document.addEventListener('pointermove', function (e) { if (inRows(e)) over = Date.now(); }, { passive: true });
+  document.addEventListener('pointerdown', function (e) { if (inRows(e)) over = Date.now(); }, { passive: true });
+  function keepOrder(next) {
+    var now = main.querySelector('#rows'), then = next.querySelector('#rows');
+    if (!now || !then || Date.now() - over > 10000 && !now.contains(document.activeElement)) return;
+    var place = new Map();
+    Array.from(now.rows).forEach(function (r, i) { place.set(r.id, i); });
+    Array.from(then.rows).map(function (r, i) { return [place.has(r.id) ? place.get(r.id) : place.size + i, r]; })
+      .sort(function (a, b) { return a[0] - b[0]; }).forEach(function (p) { then.append(p[1]); });
+  }
+
+  /* ---- a row that changed its state stays marked until it is looked at */
+  function states() {
+    var m = new Map();
+    document.querySelectorAll('#rows > tr').forEach(function (r) { m.set(r.id, r.dataset.state); });
+    return m;
+  }
+  function mark(before) {
+    states().forEach(function (state, id) { if (before.has(id) && before.get(id) !== state) changed.set(id, Date.now()); });
+    changed.forEach(function (at, id) {
+      var row = document.getElementById(id);
+      if (row && Date.now() - at < 1800000) row.classList.add('changed'); else changed.delete(id);
+    });
+  }
+  document.addEventListener('pointerover', function (e) {
+    var row = inRows(e) && e.target.closest('tr.changed');
+    if (row) setTimeout(function () { changed.delete(row.id); row.classList.remove('changed'); }, 2000);
+  });
+
+  function morph(html) {
+    var next = new DOMParser().parseFromString(html, 'text/html').getElementById('main'), before = states();
+    if (!next) return;
+    keepOrder(next);
+    rev = +next.dataset.rev;
+    document.title = next.dataset.title;
+    Idiomorph.morph(main, next, {
+      morphStyle: 'outerHTML', ignoreActiveValue: true, restoreFocus: true,
+      callbacks: {
+        beforeNodeMorphed: function (node) { return !(node instanceof Element && node.hasAttribute('data-keep')); },
+        beforeAttributeUpdated: function (attr, node) { return !(attr === 'open' && node.tagName === 'DETAILS'); }
+      }
+    });
+    main = document.getElementById('main');
+    mark(before);
+    tickAges();
+  }
+
+  /* ---- reading this page again */
+  function again(ms) { clearTimeout(timer); timer = setTimeout(read, ms); }
+  function want(ms) {
+    wanted = true;
+    if (!document.hidden && !paused && !reading && !lostSince) again(ms);
+  }
+  function read() {
+    if (reading || paused || document.hidden) { wanted = true; return; }
+    reading = true; wanted = false;
+    clearTimeout(timer);
+    var headers = { 'X-Fragment': 'main' };
+    if (etag) headers['If-None-Match'] = etag;
+    fetch(location.href, { headers: headers, cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(10000) }).then(function (r) {
+      var date = Date.parse(r.headers.get('Date'));
+      if (date && Math.abs(date - Date.now()) > 2000) skew = date - Date.now(); else if (date) skew = 0;
+      if (r.status === 401) { location.reload(); return; }
+      if (r.status === 304) return;
+      if (!r.ok && r.status !== 404) throw new Error(r.status);
+      etag = r.headers.get('ETag') || '';
+      return r.text().then(morph);
+    }).then(function () {
+      reading = false;
+      found();
+      again(wanted ? 150 : POLL);
+    }, function () { reading = false; lost(); });
+  }
+  function heard(n) {
+    if (n !== rev) want(100 + Math.random() * 150);
+  }
+
+  /* ---- one stream per browser */
+  var channel = 'BroadcastChannel' in window ? new BroadcastChannel('holdfast') : null;
+  var last = null; // what the listening tab told; null: this tab does not listen
+  if (channel) channel.onmessage = function (e) {
+    if (!e.data.hello) take(e.data); else if (last) channel.postMessage(last);
+  };
+  function take(m) {
+    streaming = m.streaming;
+    if (m.streaming && lostSince || !m.streaming && !lostSince) again(0); else if (m.rev !== undefined) heard(m.rev);
+    say();
+  }
+  function tell(m) { last = m; take(m); if (channel) channel.postMessage(m); }
+  function listen() {
+    return new Promise(function () {
+      var source, wait = 0;
+      function open() {
+        source = new EventSource('/events');
+        source.onmessage = function (e) { wait = 0; tell({ streaming: true, rev: JSON.parse(e.data).rev }); };
+        source.onerror = function () {
+          if (streaming) tell({ streaming: false });
+          if (source.readyState === EventSource.CLOSED) { wait = Math.min(30, wait * 2 + 2); setTimeout(open, wait * 1000); }
+        };
+      }
+      open();
+    });
+  }
+  if (channel) channel.postMessage({ hello: true });
+  if (navigator.locks && channel) navigator.locks.request('holdfast-events', listen).catch(function () { });
+  else listen();
+
+  document.addEventListener('visibilitychange', function () { if (!document.hidden) again(0); });
+  window.addEventListener('pageshow', function (e) { if (e.persisted) again(0); });
+
+  /* ---- buttons */
+  document.addEventListener('click', function (e) {
+    if (e.target.closest('#again')) { fails = 0; again(0); }
+    var link = e.target.closest('a[href^="#e"]');
+    if (link) { var d = document.getElementById(link.hash.slice(1)); if (d && d.tagName === 'DETAILS') d.open = true; }
+  });
+  pauseButton.addEventListener('click', function () {
+    paused = !paused;
+    pauseButton.setAttribute('aria-pressed', paused);
+    pauseButton.firstElementChild.textContent = paused ? 'Go on' : 'Pause';
+    if (!paused) again(0);
+    say();
+  });
+  document.getElementById('theme').addEventListener('click', function () {
+    var dark = (root.dataset.theme || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
+    root.dataset.theme = dark ? 'light' : 'dark';
+    try { localStorage.setItem('holdfast-theme', root.dataset.theme); } catch (e) { /* private mode */ }
+  });
+  document.addEventListener('change', function (e) { if (e.target.matches('#filters select')) e.target.form.requestSubmit(); });
+  if (location.hash) { var d = document.getElementById(location.hash.slice(1)); if (d && d.tagName === 'DETAILS') d.open = true; }
+
+  setInterval(tickAges, 1000);
+  again(POLL);
+  tickAges();
+})();
