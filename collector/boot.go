@@ -49,7 +49,29 @@ func (c *Collector) boot(ctx context.Context) error {
 		}
 		c.enrolled(id)
 	}
-	return c.bootCatalogue(ctx)
+	if err := c.bootCatalogue(ctx); err != nil {
+		return err
+	}
+	return c.recallStandings(ctx)
+}
+
+// recallStandings reads how each service stood, so that a restart is no change.
+func (c *Collector) recallStandings(ctx context.Context) error {
+	services := c.Catalogue().Services
+	for i := range services {
+		last, err := c.Changes(ctx, services[i].Name, 1)
+		if err != nil {
+			return err
+		}
+		for _, t := range last {
+			s := standing{t.To, -1, t.Cause}
+			if t.Score != nil {
+				s.score = *t.Score
+			}
+			c.estate.standing[t.Service] = s
+		}
+	}
+	return nil
 }
 
 // bootCatalogue puts the last good catalogue in force, then the one on disk.

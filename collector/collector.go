@@ -204,7 +204,7 @@ func (c *Collector) saveTransitions(ctx context.Context, moved []transition) err
 			return err
 		}
 		batch.Transitions[i] = store.Transition{
-			At: m.at, Service: m.to.Name, From: m.from.State, To: m.to.State,
+			At: m.at, Service: m.to.Name, From: m.from, To: m.to.State,
 			Score: m.to.Score, Cause: causeOf(m.to), Value: value,
 		}
 	}

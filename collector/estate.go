@@ -26,6 +26,7 @@ type estate struct {
 	facts     *score.Facts                // guarded by mu
 	enrolled  map[string]bool             // guarded by mu; shared with facts
 	postures  map[string]holdfast.Posture // guarded by mu
+	standing  map[string]standing         // guarded by mu: as the history has it; outlives a restart
 	dirty     map[string]bool             // guarded by mu: services to judge anew
 	due       deadlines                   // guarded by mu
 	revision  uint64                      // guarded by mu: grows with every change a reader can see
@@ -36,10 +37,20 @@ type estate struct {
 	changes *topic
 }
 
+// standing is what a history tells of a service.
+type standing struct {
+	state holdfast.State
+	score int // -1: not judged
+	cause string
+}
+
+func standingOf(p holdfast.Posture) standing { return standing{p.State, scoreOf(p), causeOf(p)} }
+
 // transition is a change of a service's standing.
 type transition struct {
-	from, to holdfast.Posture
-	at       time.Time
+	from holdfast.State // empty: judged for the first time
+	to   holdfast.Posture
+	at   time.Time
 }
 
 func newEstate(log *slog.Logger, now func() time.Time) *estate {
@@ -50,6 +61,7 @@ func newEstate(log *slog.Logger, now func() time.Time) *estate {
 		facts:     score.NewFacts(),
 		enrolled:  map[string]bool{},
 		postures:  map[string]holdfast.Posture{},
+		standing:  map[string]standing{},
 		dirty:     map[string]bool{},
 		wake:      make(chan struct{}, 1),
 		changes:   newTopic(),
@@ -110,7 +122,7 @@ func (e *estate) judge(ctx context.Context) error {
 			e.log.Error("transitions not saved", "count", len(moved), "err", err)
 		}
 		for _, m := range moved {
-			e.log.Info("service changed", "service", m.to.Name, "from", m.from.State, "to", m.to.State,
+			e.log.Info("service changed", "service", m.to.Name, "from", m.from, "to", m.to.State,
 				"score", scoreOf(m.to), "cause", causeOf(m.to))
 		}
 		timer.Reset(e.untilNext())
@@ -159,12 +171,13 @@ func (e *estate) judgeOne(name string) (m transition, ok bool) {
 		return transition{}, false
 	}
 	now := e.now()
-	was := e.postures[name]
+	was := e.standing[name]
 	is := e.model.JudgeService(e.facts, name, now)
 	e.postures[name] = is
 	e.judged++
 	e.due.set(name, earliest(is.NextChange, is.SilentAt))
-	return transition{was, is, now}, !sameStanding(was, is)
+	e.standing[name] = standingOf(is)
+	return transition{was.state, is, now}, was != e.standing[name]
 }
 
 // rejudge marks every service.
@@ -223,11 +236,6 @@ func (e *estate) one(name string) (holdfast.Posture, bool) {
 	defer e.mu.RUnlock()
 	p, ok := e.postures[name]
 	return p, ok
-}
-
-// sameStanding reports whether nothing changed that a history would tell.
-func sameStanding(a, b holdfast.Posture) bool {
-	return a.State == b.State && scoreOf(a) == scoreOf(b) && causeOf(a) == causeOf(b)
 }
 
 func scoreOf(p holdfast.Posture) int {

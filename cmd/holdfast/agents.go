@@ -10,13 +10,8 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector"
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
-
-// agentsAnswer is what GET /api/v1/agents says.
-type agentsAnswer struct {
-	At     time.Time             `json:"at"`
-	Agents []holdfast.AgentState `json:"agents"`
-}
 
 func agentsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agents", Short: "The agents a collector knows", Args: usageArgs(cobra.NoArgs),
@@ -31,7 +26,7 @@ func agentsCommand() *cobra.Command {
 		Short: "Show every agent: last heard, checks, certificate, clock, spool",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var answer agentsAnswer
+			var answer web.Agents
 			if err := api.do(cmd.Context(), "GET", "/agents", nil, &answer); err != nil {
 				return err
 			}
@@ -63,7 +58,7 @@ with a new token.`,
 	return cmd
 }
 
-func writeAgents(w io.Writer, a agentsAnswer) error {
+func writeAgents(w io.Writer, a web.Agents) error {
 	var t table
 	t.row("AGENT", "SITE", "STANDS", "LAST HEARD", "CHECKS", "REFUSED", "CERTIFICATE", "CLOCK", "SPOOLED", "VERSION")
 	for _, s := range a.Agents {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/catalog"
 	"github.com/holdfast-monitor/holdfast/collector/score"
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
 
 // judgeAnswer is what `judge --output json` writes.
@@ -49,14 +51,14 @@ Equal inputs give equal output, byte for byte.`,
 				}
 				instant = t.UTC()
 			}
-			answer, err := judge(cmd.InOrStdin(), args[0], facts, instant)
+			answer, err := judge(cmd, args[0], facts, instant)
 			if err != nil {
 				return err
 			}
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), answer)
 			}
-			return writeStatus(cmd.OutOrStdout(), statusAnswer{At: instant, Sentence: score.CountEstate(answer.Services).String(), Services: answer.Services})
+			return writeStatus(cmd.OutOrStdout(), web.Status{At: instant, Sentence: score.CountEstate(answer.Services).String(), Services: answer.Services})
 		},
 	}
 	addOutput(cmd, &output)
@@ -65,86 +67,138 @@ Equal inputs give equal output, byte for byte.`,
 	return cmd
 }
 
-func judge(stdin io.Reader, dir, factsFile string, at time.Time) (judgeAnswer, error) {
-	k, err := catalog.Load(dir, catalog.Options{Probes: probesByName()})
+func judge(cmd *cobra.Command, dir, file string, at time.Time) (judgeAnswer, error) {
+	k, err := catalog.Load(dir, catalog.Options{Probes: probesByName(), Costs: score.Codes()})
 	if err != nil {
 		return judgeAnswer{}, err
 	}
-	known := score.NewFacts()
-	if factsFile != "" {
-		in := stdin
-		if factsFile != "-" {
-			f, err := os.Open(factsFile)
-			if err != nil {
-				return judgeAnswer{}, fmt.Errorf("facts: %w", err)
-			}
-			defer f.Close()
-			in = f
-		}
-		if err := readFacts(in, factsFile, known); err != nil {
-			return judgeAnswer{}, err
-		}
+	r := factReader{name: file, model: score.NewModel(k), facts: score.NewFacts(), remarks: cmd.ErrOrStderr()}
+	switch file {
+	case "":
+	case "-":
+		r.name = "stdin"
+		err = r.read(cmd.InOrStdin())
+	default:
+		err = r.readFile()
 	}
-	return judgeAnswer{"holdfast.posture/v1", at, score.NewModel(k).Judge(known, at)}, nil
+	if err != nil {
+		return judgeAnswer{}, err
+	}
+	return judgeAnswer{"holdfast.posture/v1", at, r.model.Judge(r.facts, at)}, nil
 }
 
-// maxFact bounds one line of facts, bytes.
-const maxFact = 1 << 20
+const (
+	maxFact  = 1 << 20 // bytes of one line of facts
+	mostTold = 20      // faults, and remarks, that are told one by one
+)
 
-// readFacts reads JSON lines. Every line that cannot be read is said, with its
-// number; then none counts.
-func readFacts(r io.Reader, name string, into *score.Facts) error {
-	lines := bufio.NewScanner(r)
+// factReader reads JSON lines of facts. What cannot be read is an error, what
+// counts for nothing is remarked on.
+type factReader struct {
+	name    string // of the file, as errors say it
+	model   *score.Model
+	facts   *score.Facts
+	remarks io.Writer
+	line    int
+	told    int
+}
+
+func (r *factReader) readFile() error {
+	f, err := os.Open(r.name)
+	if err != nil {
+		return fmt.Errorf("facts: %w", err)
+	}
+	defer f.Close()
+	return r.read(f)
+}
+
+// read takes every line in. The error names each line that cannot be read.
+func (r *factReader) read(in io.Reader) error {
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxFact)
 	var faults []error
-	for n := 1; lines.Scan(); n++ {
+	for r.line = 1; lines.Scan(); r.line++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
 		}
-		if err := readFact(line, into); err != nil {
-			if faults = append(faults, fmt.Errorf("%s:%d: %w", name, n, err)); len(faults) == 20 {
-				break
-			}
+		if err := r.take(line); err != nil {
+			faults = append(faults, fmt.Errorf("%s:%d: %w", r.name, r.line, err))
+		}
+		if len(faults) == mostTold {
+			return errors.Join(append(faults, fmt.Errorf("%s: more lines were not read", r.name))...)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		faults = append(faults, fmt.Errorf("%s: %w", name, err))
+		faults = append(faults, fmt.Errorf("%s:%d: %w: a line holds at most %d bytes", r.name, r.line, err, maxFact))
 	}
 	return errors.Join(faults...)
 }
 
-func readFact(line []byte, into *score.Facts) error {
+func (r *factReader) take(line []byte) error {
 	var kind struct {
-		Check  string              `json:"check"`
-		Record holdfast.RecordKind `json:"record"`
+		Check  string `json:"check"`
+		Record string `json:"record"`
 	}
 	if err := json.Unmarshal(line, &kind); err != nil {
 		return fmt.Errorf("not a JSON object: %w", err)
 	}
 	switch {
 	case kind.Check != "" && kind.Record == "":
-		var o holdfast.Observation
-		if err := strictJSON(line, &o); err != nil {
-			return fmt.Errorf("observation: %w", err)
-		}
-		if o.At.IsZero() {
-			return errors.New("observation: at: say when it was seen")
-		}
-		into.Observe(o)
+		return r.observation(line)
 	case kind.Record != "" && kind.Check == "":
-		var r holdfast.Record
-		if err := strictJSON(line, &r); err != nil {
-			return fmt.Errorf("record: %w", err)
-		}
-		if r.At.IsZero() {
-			return errors.New("record: at: say when it happened")
-		}
-		into.Record(r)
-	default:
-		return errors.New(`neither an observation ("check") nor a record ("record")`)
+		return r.record(line)
 	}
+	return errors.New(`neither an observation ("check") nor a record ("record")`)
+}
+
+func (r *factReader) observation(line []byte) error {
+	var o holdfast.Observation
+	if err := strictJSON(line, &o); err != nil {
+		return fmt.Errorf("observation: %w", err)
+	}
+	if o.At.IsZero() {
+		return errors.New("observation: at: say when it was seen")
+	}
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("observation: %w", err)
+	}
+	if len(r.model.Concerned(o.Check)) == 0 {
+		r.remark("the catalogue has no check %s", o.Check)
+	}
+	r.facts.Observe(o)
 	return nil
+}
+
+// record takes a record in. What a kind needs to count is for the judgement to
+// say: an incomplete exercise that failed counts, one that passed does not.
+func (r *factReader) record(line []byte) error {
+	var rec holdfast.Record
+	if err := strictJSON(line, &rec); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	switch {
+	case !slices.Contains(holdfast.RecordKinds, rec.Kind):
+		return fmt.Errorf("record: %q is no kind of record: use one of %v", rec.Kind, holdfast.RecordKinds)
+	case rec.At.IsZero():
+		return errors.New("record: at: say when it happened")
+	case rec.Outcome != "" && !slices.Contains(holdfast.Outcomes, rec.Outcome):
+		return fmt.Errorf("record: outcome %q is none of %v", rec.Outcome, holdfast.Outcomes)
+	case rec.Duration < 0:
+		return fmt.Errorf("record: duration %s is negative", rec.Duration)
+	}
+	if !rec.Received.IsZero() && rec.At.After(rec.Received) {
+		r.remark("the record is dated %s, after its receipt at %s", rec.At.Format(time.RFC3339), rec.Received.Format(time.RFC3339))
+	}
+	r.facts.Record(rec)
+	return nil
+}
+
+// remark says of the line at hand why it counts for nothing.
+func (r *factReader) remark(format string, args ...any) {
+	if r.told++; r.told <= mostTold {
+		fmt.Fprintf(r.remarks, "holdfast: %s:%d counts for nothing: %s\n", clean(r.name), r.line, clean(fmt.Sprintf(format, args...)))
+	}
 }
 
 // strictJSON decodes and refuses fields it does not know.

@@ -68,7 +68,7 @@ Then:    holdfast status, holdfast service show NAME`,
 	root.AddCommand(
 		agentCommand(), pluginCommand(), probeCommand(),
 		catalogCommand(), judgeCommand(),
-		statusCommand(), serviceCommand(), agentsCommand(), recordCommand(),
+		collectorCommand(), statusCommand(), serviceCommand(), agentsCommand(), recordCommand(),
 		benchCommand(),
 		versionCommand(),
 	)

@@ -12,13 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
-
-// serviceAnswer is what GET /api/v1/services/{name} says.
-type serviceAnswer struct {
-	At      time.Time        `json:"at"`
-	Service holdfast.Posture `json:"service"`
-}
 
 func serviceCommand() *cobra.Command {
 	var (
@@ -40,7 +35,7 @@ func serviceCommand() *cobra.Command {
 		Short: "List services, worst first",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var answer statusAnswer
+			var answer web.Status
 			if err := api.do(cmd.Context(), "GET", "/status", nil, &answer); err != nil {
 				return err
 			}
@@ -57,7 +52,7 @@ func serviceCommand() *cobra.Command {
 		},
 	}
 	one := func(cmd *cobra.Command, args []string) error {
-		var answer serviceAnswer
+		var answer web.OneService
 		if err := api.do(cmd.Context(), "GET", "/services/"+url.PathEscape(args[0]), nil, &answer); err != nil {
 			return err
 		}
@@ -75,7 +70,7 @@ func serviceCommand() *cobra.Command {
 	return cmd
 }
 
-func writeService(w io.Writer, a serviceAnswer) error {
+func writeService(w io.Writer, a web.OneService) error {
 	p := a.Service
 	fmt.Fprintf(w, "%s (%s), tier %d: %s, score %s\n", clean(p.Name), clean(p.Title), p.Tier, p.State, scoreText(p.Score))
 	if p.Cause != nil {

@@ -10,21 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
-
-// statusAnswer is what GET /api/v1/status says.
-type statusAnswer struct {
-	Schema    string             `json:"schema"`
-	At        time.Time          `json:"at"`
-	Sentence  string             `json:"sentence"`
-	Problem   string             `json:"catalogue_problem,omitempty"`
-	Notice    string             `json:"notice,omitempty"`
-	Services  []holdfast.Posture `json:"services"`
-	Agents    int                `json:"agents"`
-	Silent    []string           `json:"silent_agents"`
-	Revision  uint64             `json:"revision"`
-	Catalogue string             `json:"catalogue"`
-}
 
 func statusCommand() *cobra.Command {
 	var (
@@ -42,7 +29,7 @@ objective, and what causes the state.
 With --exit-code the command ends with 3 unless every service is proven.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var answer statusAnswer
+			var answer web.Status
 			if err := api.do(cmd.Context(), "GET", "/status", nil, &answer); err != nil {
 				return err
 			}
@@ -69,13 +56,13 @@ With --exit-code the command ends with 3 unless every service is proven.`,
 	return cmd
 }
 
-func writeStatus(w io.Writer, a statusAnswer) error {
+func writeStatus(w io.Writer, a web.Status) error {
 	fmt.Fprintln(w, clean(a.Sentence))
-	if a.Problem != "" {
-		fmt.Fprintf(w, "The catalogue on disk is refused, the last good one is in force:\n%s\n", cleanLines(a.Problem))
+	for _, n := range a.Notices {
+		fmt.Fprintln(w, cleanLines(n.Text))
 	}
-	if len(a.Silent) > 0 {
-		fmt.Fprintf(w, "Silent agents: %s\n", clean(strings.Join(a.Silent, ", ")))
+	if len(a.SilentAgents) > 0 {
+		fmt.Fprintf(w, "Silent agents: %s\n", clean(strings.Join(a.SilentAgents, ", ")))
 	}
 	fmt.Fprintln(w)
 	var t table
