@@ -70,7 +70,7 @@ func connect(ctx context.Context, address string, config *tls.Config) (*link, er
 			return &begun{Conn: raw, first: first}, nil
 		}),
 		grpc.WithAuthority(wire.ServerName), grpc.WithDisableServiceConfig(),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), // an assignment of many checks
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	)

@@ -15,7 +15,7 @@ import (
 // can be exchanged between check and use.
 func openTrusted(path string) (*os.File, error) {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
-		return nil, fmt.Errorf("%s: want an absolute path without . or ..", path)
+		return nil, fmt.Errorf("%s: want an absolute path, and no . or .. in it", path)
 	}
 	dir, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -100,7 +100,7 @@ func New(c Config) (*Server, error) {
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream),
 		grpc.MaxRecvMsgSize(wire.MaxMessage), grpc.MaxHeaderListSize(16<<10), grpc.MaxConcurrentStreams(4),
-		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(4<<10), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(4<<10),
 		grpc.StaticStreamWindowSize(256<<10), grpc.StaticConnWindowSize(256<<10),
 		grpc.ConnectionTimeout(15*time.Second), grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Minute, Time: c.SilentAfter, Timeout: c.SilentAfter / 3}),
