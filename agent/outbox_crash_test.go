@@ -183,7 +183,7 @@ func TestOutboxOnAFullDisk(t *testing.T) {
 	}
 
 	// It goes on from memory, and says so once.
-	const n = 200
+	const n = 60
 	failed := 0
 	for range n {
 		c.pass(time.Minute)

@@ -300,7 +300,7 @@ func TestOutboxDamaged(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	var named, aside, rolledBack int
-	for i := range 100 {
+	for i := range 60 {
 		damaged := slices.Clone(file)
 		at := random.IntN(len(damaged))
 		switch i % 4 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/wire"
 )
 
@@ -179,15 +180,20 @@ func (a *Agent) health() holdfast.AgentState {
 const healthEvery = 5 * time.Second
 
 // watchHealth has the reporter tell the collector when something changed but the
-// length of the spool, which always does.
+// length of the spool, which always does. Once every check has run for the first
+// time it gives back the memory that took.
 func (a *Agent) watchHealth(ctx context.Context) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
+	settled := time.After(firstWithin)
 	var told uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-settled:
+			probe.GiveBack()
+			continue
 		case <-tick.C:
 		}
 		now := a.health()

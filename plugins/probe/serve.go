@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -102,7 +101,7 @@ func newServer(probes []Probe) (*server, error) {
 		s.probes[d.Name] = p
 		s.list = append(s.list, wire.FromDescription(d))
 	}
-	s.idle = time.AfterFunc(time.Second, debug.FreeOSMemory)
+	s.idle = time.AfterFunc(time.Second, GiveBack)
 	return s, nil
 }
 
