@@ -144,18 +144,20 @@ func (j *judge) allPoints(p *path) []points {
 // cadence, held as much as the copies hold now.
 func (j *judge) showRoom(b *base, p *path) {
 	cadence := j.m.policy.Tier(b.tier).Restored
-	shown := len(p.copies) > 0
+	held := map[proofKey]holdfast.Bytes{} // what each restore would have to hold now
 	for i := range p.copies {
-		if p.copies[i].Kind == holdfast.Primary || p.copies[i].Site == p.At && p.copies[i].Kind == holdfast.Replica {
+		c := &p.copies[i]
+		if c.Kind == holdfast.Primary || c.Site == p.At && c.Kind == holdfast.Replica {
 			continue
 		}
 		pr := b.trials[i].restored()
-		switch {
-		case pr == nil, cadence > 0 && j.lapsed(&b.clock, pr.at, cadence).state != holdfast.Proven:
-			shown = false
-		case b.points[i].largest > 0 && pr.bytes < b.points[i].largest && pr.exercise == nil:
-			shown = false
+		if pr == nil || j.lapsed(&b.clock, pr.at, cadence).state != holdfast.Proven {
+			return
+		}
+		held[pr.key()] += b.points[i].largest
+		if size := held[pr.key()]; size > 0 && pr.bytes < size {
+			return
 		}
 	}
-	b.roomShown = shown
+	b.roomShown = len(p.copies) > 0
 }

@@ -213,8 +213,8 @@ func checkPosture(t testing.TB, p holdfast.Posture) {
 	}
 	sum := 0
 	for _, f := range p.Findings {
-		if f.Points < 0 || f.Gain < 0 {
-			t.Errorf("%s: finding %s has points %d, gain %d", p.Name, f.Need, f.Points, f.Gain)
+		if f.Points < 0 || f.Gain < 0 || *p.Score+f.Gain > 100 {
+			t.Errorf("%s: finding %s has points %d, gain %d at score %d", p.Name, f.Need, f.Points, f.Gain, *p.Score)
 		}
 		sum += f.Points
 	}

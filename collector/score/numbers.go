@@ -214,7 +214,7 @@ func (j *judge) measureRestores(b *base, p *path) (proven, expected holdfast.Dur
 		size := b.points[i].bytes
 		shared := false
 		for k := range runs {
-			if runs[k].pr.source == pr.source && runs[k].pr.at.Equal(pr.at) && runs[k].pr.seq == pr.seq {
+			if runs[k].pr.key() == pr.key() {
 				runs[k].bytes += size
 				runs[k].sized = runs[k].sized && size > 0
 				shared = true

@@ -96,6 +96,15 @@ func (p *proof) after(failure *proof) bool {
 	return p.received.After(failure.received)
 }
 
+// proofKey tells one test from another: a test of several datasets is one.
+type proofKey struct {
+	source string
+	at     time.Time
+	seq    uint64
+}
+
+func (p *proof) key() proofKey { return proofKey{p.source, p.at, p.seq} }
+
 // trial is all that was proven or refuted of one copy through one path: passes and
 // failures by rung, and later partial restores.
 type trial struct {
