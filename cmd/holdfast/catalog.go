@@ -11,6 +11,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/catalog"
+	"github.com/holdfast-monitor/holdfast/collector/score"
 	"github.com/holdfast-monitor/holdfast/plugins"
 )
 
@@ -84,20 +85,16 @@ type catalogCounts struct {
 
 func validateCatalog(cmd *cobra.Command, dir string, asJSON bool) error {
 	v := validation{Schema: "holdfast.catalog/v1", Errors: []catalog.Fault{}, Warnings: []catalog.Fault{}}
-	place := func(f catalog.Fault) catalog.Fault {
-		f.File = filepath.Join(dir, f.File)
-		return f
-	}
 	c, err := catalog.Load(dir, catalog.Options{
 		Probes: probesByName(),
-		Warn:   func(f catalog.Fault) { v.Warnings = append(v.Warnings, place(f)) },
+		Costs:  score.Codes(),
+		Warn:   func(f catalog.Fault) { v.Warnings = append(v.Warnings, f) },
 	})
+	place(v.Warnings, dir)
 	var faults catalog.Errors
 	switch {
-	case errors.As(err, &faults):
-		for _, f := range faults {
-			v.Errors = append(v.Errors, place(f))
-		}
+	case errors.As(placed(err, dir), &faults):
+		v.Errors = append(v.Errors, faults...)
 	case err != nil:
 		return err
 	default:
@@ -112,6 +109,22 @@ func validateCatalog(cmd *cobra.Command, dir string, asJSON bool) error {
 		return exitError{code: exitFailed} // what is wrong has been said
 	}
 	return err
+}
+
+// placed makes the places of a catalogue's faults those the reader of the command
+// line knows: below dir, as it was given.
+func placed(err error, dir string) error {
+	var faults catalog.Errors
+	if errors.As(err, &faults) {
+		place(faults, dir)
+	}
+	return err
+}
+
+func place(faults []catalog.Fault, dir string) {
+	for i := range faults {
+		faults[i].File = filepath.Join(dir, faults[i].File)
+	}
 }
 
 // probesByName returns what the first-party probes are.
