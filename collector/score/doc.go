@@ -10,13 +10,14 @@
 // DESIGN.md beside this file explains the judgement to a continuity manager, with
 // a worked example and the table of findings. The files, in the order of thought:
 //
-//   - facts.go, order.go, prune.go: what is known, what is latest, what may be forgotten
-//   - index.go, loss.go: the catalogue indexed; what a scenario takes out
+//   - facts.go, records.go, order.go, prune.go: what is known, what is latest, what may be forgotten
+//   - index.go, follow.go, concern.go, loss.go: the catalogue indexed; who is concerned; what a scenario takes out
+//   - item.go, rules.go: one judged thing; the table of findings and costs
 //   - sight.go, needs.go, assure.go: verdicts of checks, needs, people and papers
-//   - ladder.go, proof.go, change.go: the proof ladder, its tests, its decay by change
-//   - points.go, numbers.go, capacity.go: recovery points, exposure, recovery time, room
+//   - proof.go, ladder.go, change.go: tests, the proof ladder, its decay by change
+//   - points.go, numbers.go, capacity.go: recovery points, exposure and recovery time, room
 //   - structure.go: what placement alone tells
 //   - path.go, depend.go: a path, a scenario, dependencies judged in it
-//   - rules.go, gap.go, gain.go: costs, points and gains
-//   - judge.go, show.go, terms.go, estate.go: postures as readers get them
+//   - gap.go, gain.go: points and gains
+//   - judge.go, show.go, accept.go, terms.go, estate.go: postures as readers get them
 package score

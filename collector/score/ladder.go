@@ -12,7 +12,6 @@ import (
 type standing struct {
 	rung     holdfast.Rung
 	required bool
-	tried    bool // something was proven or refuted
 	state    holdfast.State
 	at       time.Time // of the proof that holds it; of several datasets the oldest
 	since    time.Time
@@ -212,13 +211,11 @@ func uncleared(passes, failures []proof) *proof {
 
 // fail takes a standing failure in.
 func (st *standing) fail(f *proof) {
-	st.tried = true
 	st.worsen(holdfast.Broken, f.at, time.Time{}, f.reason)
 }
 
 // hold takes a pass in: how old it is, and what changed since.
 func (st *standing) hold(j *judge, b *base, s *service, p *path, c *copyOf, pr *proof, cadence holdfast.Duration) {
-	st.tried = true
 	st.proofs = append(st.proofs, *pr)
 	if st.at.IsZero() || pr.at.Before(st.at) {
 		st.at = pr.at

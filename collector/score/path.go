@@ -1,6 +1,7 @@
 package score
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-monitor/holdfast"
@@ -240,8 +241,25 @@ func (j *judge) judgePath(s *service, p *path, l *loss, tier int, deps func(*pat
 	j.recoveryTime(w)
 	w.add(j.rtoItem(s, p, &t, &w.time, &b.measured))
 	w.items = append(w.items, j.serviceBase(s).items...)
+	w.items = single(w.items)
 	w.grade = w.combine(j.m, nil)
 	return w
+}
+
+// single keeps one item of those that say the same of the same need, the worst: a
+// path may name a plan or a team twice.
+func single(items []*item) []*item {
+	kept := items[:0]
+	for _, it := range items {
+		at := slices.IndexFunc(kept, func(o *item) bool { return it.code != "" && o.key() == it.key() })
+		switch {
+		case at < 0:
+			kept = append(kept, it)
+		case it.cost > kept[at].cost:
+			kept[at] = it
+		}
+	}
+	return kept
 }
 
 func (w *walk) add(it *item) {
@@ -262,7 +280,7 @@ func (j *judge) waitItem(w *walk, d *wait) {
 		w.add(it)
 	}
 	state := holdfast.States[r.rank]
-	it := j.finding(codeDependency, "dependency/"+d.dep.Service, d.dep.Service+" "+text(state)+because2(r.reason))
+	it := j.finding(codeDependency, "dependency/"+d.dep.Service, d.dep.Service+" is "+string(state)+afterColon(r.reason))
 	it.state, it.rank, it.ceiling, it.verdict = state, r.rank, r.score, verdictOf(state)
 	if r.rank == 0 && r.score >= 100 {
 		it.code = ""
@@ -270,14 +288,12 @@ func (j *judge) waitItem(w *walk, d *wait) {
 	w.add(it)
 }
 
-func because2(reason string) string {
+func afterColon(reason string) string {
 	if reason == "" {
 		return ""
 	}
 	return ": " + reason
 }
-
-func text(state holdfast.State) string { return "is " + string(state) }
 
 func verdictOf(state holdfast.State) holdfast.Verdict {
 	switch state {

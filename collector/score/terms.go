@@ -15,6 +15,9 @@ import (
 	"github.com/holdfast-monitor/holdfast"
 )
 
+// termsShown is how long a loosened term is shown.
+const termsShown = 90 * 24 * time.Hour
+
 // What terms say where they ask nothing.
 const (
 	termNone    = "none"

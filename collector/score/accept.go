@@ -3,7 +3,6 @@ package score
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/holdfast-monitor/holdfast"
 )
@@ -93,6 +92,3 @@ func (s *service) maintained(r *holdfast.Record) bool {
 	}
 	return false
 }
-
-// ninety days: how long a loosened term is shown.
-const termsShown = 90 * 24 * time.Hour
