@@ -110,6 +110,7 @@ func plain(err error) error {
 		{"tls: unknown certificate authority", "the collector does not know the authority of this agent's certificate: it was set up anew, or is another one; join again with a new token"},
 		{"tls: bad certificate", "the collector refused this agent's certificate; its log says why; join again with a new token"},
 		{"certificate signed by unknown authority", "this is not the collector the agent joined: its authority is another; if it was set up anew, join again with a new token"},
+		{"certificate has expired or is not yet valid", "by this host's clock the collector's certificate does not hold: set the clock of the one that is wrong"},
 		{"tls: protocol version not supported", "the other end does not speak TLS 1.3: is this the collector's agents' port?"},
 		{"first record does not look like a TLS handshake", "the other end does not speak TLS: is this the collector's agents' port?"},
 	} {

@@ -75,6 +75,7 @@ func TestSpoolProcess(t *testing.T) {
 // TestOutboxKilled kills a process that fills a spool, at random moments, and
 // compares the spool with a ledger kept outside of it.
 func TestOutboxKilled(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "spool.db")
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	durable, acknowledged := map[string]bool{}, map[string]bool{}
@@ -173,6 +174,7 @@ func smallDisk(t *testing.T, size string) string {
 }
 
 func TestOutboxOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, "4m")
 	c, log, path := newClock(), &logged{}, filepath.Join(dir, "spool.db")
 	o := openOutbox(t, path, c.options(), log)
@@ -257,6 +259,7 @@ func TestOutboxKilledOnAFullDiskGivesNoNumberTwice(t *testing.T) {
 }
 
 func TestOutboxMemoryIsBounded(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, "1m")
 	c := newClock()
 	o := openOutbox(t, filepath.Join(dir, "spool.db"), c.options(), &logged{})

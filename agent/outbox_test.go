@@ -165,6 +165,7 @@ func TestOutboxTellsNewsFromNone(t *testing.T) {
 }
 
 func TestOutboxGivesUpUnchangedResultsFirst(t *testing.T) {
+	t.Parallel()
 	c, log := newClock(), &logged{}
 	o := openOutbox(t, filepath.Join(t.TempDir(), "spool.db"), c.options(), log)
 	outcome := map[bool]holdfast.Outcome{true: holdfast.Failed, false: holdfast.OK}
@@ -204,6 +205,7 @@ func TestOutboxGivesUpUnchangedResultsFirst(t *testing.T) {
 }
 
 func TestOutboxGivesUpOldestChangesWhenItMust(t *testing.T) {
+	t.Parallel()
 	c, log := newClock(), &logged{}
 	o := openOutbox(t, filepath.Join(t.TempDir(), "spool.db"), c.options(), log)
 	outcome := map[bool]holdfast.Outcome{true: holdfast.Failed, false: holdfast.OK}
@@ -282,6 +284,7 @@ func TestOutboxSaysWhenAChecksRan(t *testing.T) {
 // TestOutboxDamaged damages the file in many ways. What is read afterwards is
 // what was written, and anything missing is said so.
 func TestOutboxDamaged(t *testing.T) {
+	t.Parallel()
 	c, dir := newClock(), t.TempDir()
 	whole := filepath.Join(dir, "whole.db")
 	o := openOutbox(t, whole, c.options(), &logged{})

@@ -38,8 +38,9 @@ type Spool interface {
 	// Previous returns the waiting report with the highest sequence number
 	// below before; ok is false where none waits.
 	Previous(before uint64) (r holdfast.Report, ok bool, err error)
-	// Drop forgets the reports of these sequence numbers, durably; numbers that
-	// do not wait are passed over.
+	// Drop forgets the reports of these sequence numbers: at once, and durably
+	// with a later append, so that a crash may bring some back; the collector's
+	// Welcome settles those. Numbers that do not wait are passed over.
 	Drop(seqs ...uint64) error
 	// Renew begins a new epoch: the present second, and in any case a number
 	// above floor. Waiting reports keep their sequence numbers and change epoch;

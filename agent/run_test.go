@@ -100,6 +100,7 @@ func newAgent(t *testing.T, dir, address string) (*agent.Agent, error) {
 // TestAgentKeepsProbingWithoutItsCollector starts an agent that knows its checks
 // from before, twice, while no collector answers.
 func TestAgentKeepsProbingWithoutItsCollector(t *testing.T) {
+	t.Parallel()
 	second := holdfast.Duration(time.Second)
 	dir, address := joinedFolder(t, []holdfast.Check{
 		{ID: "s/p/count", Probe: "self.count", On: "dr1", Every: second, Timeout: second * 9 / 10},

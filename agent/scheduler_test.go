@@ -363,6 +363,7 @@ func TestSchedulerCatchesUpOnceAfterSuspend(t *testing.T) {
 // assignments at random moments: no check is lost, and none repeated sooner than
 // half its interval.
 func TestSchedulerSurvivesClockJumps(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(1000) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 2))
