@@ -99,7 +99,7 @@ func golden(t *testing.T, file string) {
 		rewrite(t, file, archive, got)
 		return
 	}
-	if diff := cmp.Diff(part["posture.json"], got); diff != "" {
+	if diff := cmp.Diff(strings.Split(part["posture.json"], "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s: posture.json (-want +got); run go test ./collector/score -update if it is meant:\n%s", file, diff)
 	}
 }
