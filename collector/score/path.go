@@ -37,7 +37,10 @@ func (b *base) add(items ...*item) {
 
 // pathBase judges what holds of a path in every scenario.
 func (j *judge) pathBase(s *service, p *path, tier int) *base {
-	b := &base{service: s, tier: tier, clock: clock{at: j.at}}
+	b := &base{
+		service: s, tier: tier, clock: clock{at: j.at}, items: make([]*item, 0, 16),
+		chain: make([]*item, 0, len(p.copies)+len(p.needs)), points: make([]points, 0, len(p.copies)), rungs: make([]standing, 0, len(holdfast.Rungs)),
+	}
 	for i := range p.copies {
 		b.points = append(b.points, j.pointsOf(p.copies[i].Copy, p.copies[i].check))
 	}
@@ -224,7 +227,7 @@ func (j *judge) judgePath(s *service, p *path, l *loss, tier int, deps func(*pat
 	b := j.base(s, p, tier)
 	w.base = b
 	w.clock.join(b.clock)
-	w.items = append(w.items, b.items...)
+	w.items = append(make([]*item, 0, len(b.items)+len(j.serviceBase(s).items)+8), b.items...)
 	t := termsIn(s.BIA, l.scenario)
 	w.add(j.rpoItem(b, s, p, &t, &w.clock))
 	w.add(j.capacityItem(b, s, p, l, &w.clock))

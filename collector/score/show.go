@@ -14,10 +14,12 @@ func (j *judge) posture(s *service) holdfast.Posture {
 	c := clock{at: j.at}
 	p := holdfast.Posture{
 		Name: s.Name, Title: s.Title, Owner: s.Owner, Tier: s.Tier, Site: s.Site, State: holdfast.NotJudged,
-		Scenarios: []holdfast.ScenarioPosture{}, Paths: []holdfast.PathPosture{}, Findings: []holdfast.Finding{},
+		Findings: []holdfast.Finding{},
 	}
 	sb := j.serviceBase(s)
-	var own []*result
+	own := make([]*result, 0, len(s.asks))
+	p.Scenarios = make([]holdfast.ScenarioPosture, 0, len(s.asks)+len(s.askedBy))
+	p.Paths = make([]holdfast.PathPosture, 0, len(s.paths))
 	for _, a := range j.asked(s, &c) {
 		r := j.inScenario(s, a.loss, s.Tier)
 		c.join(r.clock)
@@ -115,7 +117,7 @@ func (b *base) verified(p *path) time.Time {
 // chain of needs.
 func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.PathPosture {
 	out := holdfast.PathPosture{
-		Name: p.Name, At: p.At, Scenarios: []holdfast.PathScenario{}, Rungs: map[holdfast.Rung]holdfast.RungPosture{},
+		Name: p.Name, At: p.At, Scenarios: make([]holdfast.PathScenario, 0, len(own)), Rungs: map[holdfast.Rung]holdfast.RungPosture{},
 		Committed: p.RTO, Leaves: p.Leaves,
 	}
 	if len(own) == 0 && len(s.askedBy) == 0 {
@@ -140,6 +142,9 @@ func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.
 	}
 	out.Point, out.Current = b.point.at, b.point.current
 	out.Proven, out.Expected = b.measured.proven, b.measured.expected
+	if len(b.chain) > 0 {
+		out.Needs = make([]holdfast.NeedPosture, 0, len(b.chain))
+	}
 	for _, it := range b.chain {
 		out.Needs = append(out.Needs, holdfast.NeedPosture{
 			Need: it.need, Kind: it.kind, Verdict: it.verdict, State: it.state, Reason: it.reason, At: it.at, Attested: it.attested, Declared: it.declared,
@@ -272,7 +277,7 @@ func (j *judge) showData(s *service, sb *serviceBase, clk *clock) []holdfast.Dat
 	var list []holdfast.DataPosture
 	for i := range s.Datasets {
 		d := &s.Datasets[i]
-		out := holdfast.DataPosture{Dataset: d.Name, Copies: []holdfast.CopyPosture{}}
+		out := holdfast.DataPosture{Dataset: d.Name, Copies: make([]holdfast.CopyPosture, 0, len(d.Copies))}
 		for k := range d.Copies {
 			out.Copies = append(out.Copies, j.showCopy(s, d, &d.Copies[k], sb, clk))
 		}
