@@ -64,14 +64,17 @@ func times(r float64) string {
 }
 
 // lossBullet shows what would be lost in a scenario, against its RPO. Current is
-// whether the path works on the data itself.
-func lossBullet(s *holdfast.ScenarioPosture, current bool, now time.Time) bullet {
+// whether the path works on the data itself, data whether there is any.
+func lossBullet(s *holdfast.ScenarioPosture, data, current bool, now time.Time) bullet {
 	b := bullet{Label: "Data lost now"}
 	limit := s.RPO.Limit.Std()
 	if s.RPO.Stated() {
 		b.Of, b.Target = span(limit), true
 	}
 	switch {
+	case !data:
+		b.Value, b.Target, b.rank = "no data", false, -1
+		b.Say = "No data to lose"
 	case s.Path == "":
 		b.Value, b.Hatch, b.Bad, b.rank = "no path", "b", true, math.Inf(1)
 		b.Say = "Data lost now: everything, no path covers it"
@@ -152,7 +155,7 @@ type envelopeRow struct {
 	Name, Path string
 	AskedBy    string
 	State      holdfast.State
-	Verified   time.Time // newest verified point, where damage is the disruption
+	Verified   time.Time // newest verified point, where it is older than the newest
 	Loss, Back bullet
 	Lost       []envelopeBar // bars left of the middle
 	Time       []envelopeBar
@@ -242,24 +245,27 @@ func newEnvelope(p *holdfast.Posture, now time.Time) envelope {
 	current := currentPaths(p)
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
-		e.Rows = append(e.Rows, newEnvelopeRow(s, current[s.Path], left, right, now))
+		e.Rows = append(e.Rows, newEnvelopeRow(s, len(p.Data) > 0, current[s.Path], left, right, now))
 	}
 	return e
 }
 
-func newEnvelopeRow(s *holdfast.ScenarioPosture, current bool, left, right scale, now time.Time) envelopeRow {
+func newEnvelopeRow(s *holdfast.ScenarioPosture, data, current bool, left, right scale, now time.Time) envelopeRow {
 	r := envelopeRow{
-		Name: scenarioTitle(s.Name), Path: clip(s.Path), AskedBy: clip(s.AskedBy), State: s.State, Verified: s.Verified,
-		Loss: lossBullet(s, current, now), Back: timeBullet(s),
+		Name: scenarioTitle(s.Name), Path: clip(s.Path), AskedBy: clip(s.AskedBy), State: s.State,
+		Loss: lossBullet(s, data, current, now), Back: timeBullet(s),
 	}
-	r.LossText, r.BackText = lossText(s, current, now), backText(r.Back, s)
+	r.LossText, r.BackText = lossText(s, data, current, now), backText(r.Back, s)
+	if s.Verified.Before(s.Point) {
+		r.Verified = s.Verified
+	}
 	if s.RPO.Stated() {
 		r.RPO = &axisTick{percent(left.x(s.RPO.Limit.Std())), "RPO " + span(s.RPO.Limit.Std()), "middle"}
 	}
 	if s.RTO.Stated() {
 		r.RTO = &axisTick{percent(right.x(s.RTO.Limit.Std())), "RTO " + span(s.RTO.Limit.Std()), "middle"}
 	}
-	r.LossAt = axisTick{percent(envelopeMiddle - 1), "", "end"}
+	r.LossAt = axisTick{percent(envelopeMiddle - 1.5), "", "end"}
 	if r.Loss.Hatch == "" && !s.Point.IsZero() {
 		age, limit := now.Sub(s.Point), s.RPO.Limit.Std()
 		x, t := left.x(age), left.x(limit)
@@ -271,7 +277,7 @@ func newEnvelopeRow(s *holdfast.ScenarioPosture, current bool, left, right scale
 		}
 		r.LossAt = label(x)
 	}
-	r.BackAt = axisTick{percent(envelopeMiddle + 1), "", "start"}
+	r.BackAt = axisTick{percent(envelopeMiddle + 1.5), "", "start"}
 	if t := s.RecoveryTime; t != nil && r.Back.Hatch == "" {
 		total, limit := t.Total.Std(), s.RTO.Limit.Std()
 		wait := right.x(max(0, total-t.Own.Std()))
@@ -294,8 +300,10 @@ func newEnvelopeRow(s *holdfast.ScenarioPosture, current bool, left, right scale
 }
 
 // lossText and backText are the texts over the bars' ends.
-func lossText(s *holdfast.ScenarioPosture, current bool, now time.Time) string {
+func lossText(s *holdfast.ScenarioPosture, data, current bool, now time.Time) string {
 	switch {
+	case !data:
+		return "no data to lose"
 	case s.Path == "":
 		return "all lost"
 	case current:
@@ -324,9 +332,9 @@ func label(x float64) axisTick {
 	case x < 9:
 		return axisTick{X: percent(max(x, 0)), Anchor: "start"}
 	case x < envelopeMiddle && x > envelopeMiddle-9:
-		return axisTick{X: percent(envelopeMiddle - 1), Anchor: "end"}
+		return axisTick{X: percent(envelopeMiddle - 1.5), Anchor: "end"}
 	case x > envelopeMiddle && x < envelopeMiddle+11:
-		return axisTick{X: percent(envelopeMiddle + 1), Anchor: "start"}
+		return axisTick{X: percent(envelopeMiddle + 1.5), Anchor: "start"}
 	case x > 90:
 		return axisTick{X: percent(min(x, 100)), Anchor: "end"}
 	}

@@ -33,26 +33,12 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 		}
 		list = append(list, deadline{At: at, What: what, Service: p.Name, Name: titleOf(p), State: to, usual: usual})
 	}
-	breaches := map[time.Time][]string{}
-	for i := range p.Scenarios {
-		s := &p.Scenarios[i]
-		if s.AskedBy != "" {
-			continue
+	for _, l := range limits(p, now) {
+		slices.SortFunc(l.scenarios, scenarioOrder)
+		for i := range l.scenarios {
+			l.scenarios[i] = scenarioTitle(l.scenarios[i])
 		}
-		if s.RPOAt.After(now) {
-			breaches[s.RPOAt] = append(breaches[s.RPOAt], scenarioTitle(s.Name))
-		}
-		add(s.BeyondAt, "data lost goes beyond bearing ("+scenarioTitle(s.Name)+")", holdfast.Broken, now.Sub(s.Point) < s.BeyondAt.Sub(now))
-	}
-	for at, scenarios := range breaches {
-		usual := true
-		for i := range p.Scenarios {
-			if s := &p.Scenarios[i]; s.RPOAt.Equal(at) && now.Sub(s.Point) >= at.Sub(now) {
-				usual = false
-			}
-		}
-		slices.SortFunc(scenarios, scenarioOrder)
-		add(at, "breaches RPO ("+strings.Join(scenarios, ", ")+")", holdfast.Degraded, usual)
+		add(l.at, l.what+" ("+strings.Join(l.scenarios, ", ")+")", l.state, now.Sub(l.point) < l.at.Sub(now))
 	}
 	for i := range p.Paths {
 		path := &p.Paths[i]
@@ -64,7 +50,7 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 	}
 	for i := range p.Findings {
 		if f := &p.Findings[i]; f.Code != "rpo-due" && !isRung(f.Need) {
-			add(f.Until, clip(f.Reason), "", false)
+			add(f.Until, "gets worse: "+clip(f.Reason), "", false)
 		}
 	}
 	for _, a := range p.Acceptances {
@@ -74,7 +60,7 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 		add(m.Until, "maintenance ends", "", false)
 	}
 	if p.NextChange != nil && !slices.ContainsFunc(list, func(d deadline) bool { return d.At.Equal(*p.NextChange) }) {
-		add(*p.NextChange, "the judgement changes", "", false)
+		add(*p.NextChange, something, "", false)
 	}
 	slices.SortFunc(list, func(a, b deadline) int {
 		if d := a.At.Compare(b.At); d != 0 {
@@ -82,6 +68,39 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 		}
 		return strings.Compare(a.What, b.What)
 	})
+	return list
+}
+
+// something is what is said of a change that comes from elsewhere.
+const something = "a review, a training or a dependency turns"
+
+// limit is when the age of a recovery point reaches what the business bears.
+type limit struct {
+	at, point time.Time
+	what      string
+	state     holdfast.State
+	scenarios []string
+}
+
+// limits are those ahead; scenarios that share one are told together.
+func limits(p *holdfast.Posture, now time.Time) []*limit {
+	var list []*limit
+	add := func(s *holdfast.ScenarioPosture, at time.Time, what string, state holdfast.State) {
+		if !at.After(now) {
+			return
+		}
+		i := slices.IndexFunc(list, func(l *limit) bool { return l.at.Equal(at) && l.state == state })
+		if i < 0 {
+			i, list = len(list), append(list, &limit{at: at, point: s.Point, what: what, state: state})
+		}
+		list[i].scenarios = append(list[i].scenarios, s.Name)
+	}
+	for i := range p.Scenarios {
+		if s := &p.Scenarios[i]; s.AskedBy == "" {
+			add(s, s.RPOAt, "breaches RPO", holdfast.Degraded)
+			add(s, s.BeyondAt, "data lost goes beyond bearing", holdfast.Broken)
+		}
+	}
 	return list
 }
 
@@ -103,14 +122,20 @@ func breaksNext(p *holdfast.Posture, now time.Time) *deadline {
 
 // due fills in what breaks next over all services.
 func (v *overview) due(all []*holdfast.Posture, now time.Time) {
+	known := map[time.Time]bool{} // when something turns that can be named
 	for _, p := range all {
 		if p.NextChange == nil {
 			continue
 		}
-		if d := breaksNext(p, now); d != nil {
-			v.Due = append(v.Due, *d)
+		list := deadlines(p, now)
+		for _, d := range list {
+			known[d.At] = known[d.At] || d.What != something
+		}
+		if i := slices.IndexFunc(list, func(d deadline) bool { return !d.usual }); i >= 0 {
+			v.Due = append(v.Due, list[i])
 		}
 	}
+	v.Due = slices.DeleteFunc(v.Due, func(d deadline) bool { return d.What == something && known[d.At] }) // follows from another
 	slices.SortFunc(v.Due, func(a, b deadline) int {
 		if d := a.At.Compare(b.At); d != 0 {
 			return d

@@ -16,8 +16,8 @@ import (
 const (
 	rowsShown    = 200 // services on one page of the overview
 	unitsShown   = 80  // silhouettes beside the sentence; beyond, only counts
-	columnsShown = 6   // scenario columns
-	changesShown = 8
+	columnsShown = 5   // scenario columns
+	changesShown = 7
 	dueShown     = 7
 )
 
@@ -237,13 +237,14 @@ func newFact(what string, b bullet, p *holdfast.Posture) fact {
 	if b.Bad || b.Hatch != "" {
 		f.State = p.State
 	}
-	if b.Of != "" {
+	if b.Times != "" {
 		f.Of += ", target " + b.Of
 	}
 	return f
 }
 
-// columns picks the scenarios that have a column: those asked of most services.
+// columns picks the scenarios that have a column: the built-in ones, and others
+// that are asked of every third service.
 func (v *overview) columns(shown []*holdfast.Posture) {
 	asked := map[string]int{}
 	for _, p := range shown {
@@ -253,16 +254,16 @@ func (v *overview) columns(shown []*holdfast.Posture) {
 			}
 		}
 	}
-	for name := range asked {
-		v.Columns = append(v.Columns, name)
+	for name, count := range asked {
+		if slices.Contains(holdfast.Scenarios, name) || 3*count >= len(shown) {
+			v.Columns = append(v.Columns, name)
+		}
 	}
 	slices.SortFunc(v.Columns, func(a, b string) int {
 		return cmp.Or(cmp.Compare(asked[b], asked[a]), scenarioOrder(a, b))
 	})
-	if len(v.Columns) > columnsShown {
-		v.More = len(v.Columns) - columnsShown
-		v.Columns = v.Columns[:columnsShown]
-	}
+	v.Columns = v.Columns[:min(len(v.Columns), columnsShown)]
+	v.More = len(asked) - len(v.Columns)
 	slices.SortFunc(v.Columns, scenarioOrder)
 }
 
@@ -316,7 +317,7 @@ func worstBullets(p *holdfast.Posture, now time.Time) (loss, back bullet) {
 		if s.AskedBy != "" {
 			continue
 		}
-		l, b := lossBullet(s, current[s.Path], now), timeBullet(s)
+		l, b := lossBullet(s, len(p.Data) > 0, current[s.Path], now), timeBullet(s)
 		if !found || l.rank > loss.rank {
 			loss = l
 		}

@@ -30,7 +30,8 @@ type finding struct {
 	Short   string // the need, without the service's name
 	Places  string // scenarios it stands in
 	GainSay string
-	Anchor  string // of its evidence
+	Shown   holdfast.State // its silhouette; what costs points only has none
+	Anchor  string         // of its evidence
 }
 
 func newScore(p *holdfast.Posture) scoreView {
@@ -50,14 +51,17 @@ func newScore(p *holdfast.Posture) scoreView {
 			continue
 		}
 		v.Costly = append(v.Costly, f)
-		v.Lost = append(v.Lost, scorePart{percent(float64(x) + .25), percent(max(.25, float64(f.Points)-.25)), f.State})
+		v.Lost = append(v.Lost, scorePart{percent(float64(x) + .25), percent(max(.25, float64(f.Points)-.25)), f.Shown})
 		x += f.Points
 	}
 	return v
 }
 
 func newFinding(p *holdfast.Posture, f *holdfast.Finding) finding {
-	out := finding{Finding: *f, Short: shortNeed(f.Need, p.Name)}
+	out := finding{Finding: *f, Short: shortNeed(f.Need, p.Name), Shown: f.State}
+	if f.State == holdfast.Proven {
+		out.Shown = holdfast.NotJudged
+	}
 	var places []string
 	for _, s := range f.Scenarios {
 		places = append(places, scenarioTitle(s))
@@ -104,6 +108,7 @@ type way struct {
 type link struct {
 	holdfast.NeedPosture
 	Short  string
+	Say    string         // why not, or what was seen
 	Shown  holdfast.State // proven where it is met
 	Anchor string
 }
@@ -117,9 +122,9 @@ type step struct {
 
 // ways lays the recovery paths out; links to evidence only what stands on the page.
 func ways(p *holdfast.Posture, seen []evidence) []way {
-	on := map[string]bool{}
+	on := map[string]*evidence{}
 	for i := range seen {
-		on[seen[i].Check] = true
+		on[seen[i].Check] = &seen[i]
 	}
 	var list []way
 	for i := range p.Paths {
@@ -136,9 +141,15 @@ func ways(p *holdfast.Posture, seen []evidence) []way {
 			w.Covers = append(w.Covers, s)
 		}
 		for _, n := range path.Needs {
-			l := link{NeedPosture: n, Short: shortNeed(n.Need, p.Name), Shown: shownState(n)}
-			if on[n.Need] {
-				l.Anchor = anchor(n.Need)
+			l := link{NeedPosture: n, Short: shortNeed(strings.TrimPrefix(n.Need, p.Name+"/"), path.Name), Shown: shownState(n), Say: clip(n.Reason)}
+			if e := on[n.Need]; e != nil {
+				l.Anchor = e.Anchor
+				if l.Say == "" {
+					l.Say = clip(e.Observation.Summary)
+				}
+			}
+			if l.Say == "" {
+				l.Say = string(n.Verdict)
 			}
 			w.Chain = append(w.Chain, l)
 		}

@@ -10,6 +10,8 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
+const deadlinesShown = 8
+
 // serviceView answers: if X happens to this service, when is it back, with how
 // much lost, and what proves it?
 type serviceView struct {
@@ -20,9 +22,11 @@ type serviceView struct {
 	Catalogue *holdfast.Service
 	Envelope  envelope
 	Impact    []bullet
+	Binding   string // the scenario whose objectives are shown: the worst
 	Score     scoreView
 	Ways      []way
 	Deadlines []deadline
+	Later     int // deadlines beyond those shown
 	Depends   []dependence
 	AskedBy   []string // services in whose scenarios it is judged besides
 	Evidence  []evidence
@@ -48,8 +52,15 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		Posture: &p, Called: titleOf(&p), Catalogue: catalogue.Service(name), Envelope: newEnvelope(&p, now),
 		Score: newScore(&p), Deadlines: deadlines(&p, now), Changes: changes,
 	}
-	v.Sentence, v.Others = sentence(&p, now)
+	own := ownScenarios(&p)
+	if len(own) > 0 {
+		v.Binding = scenarioTitle(own[0].Name)
+	}
+	v.Sentence, v.Others = sentence(&p, own, now)
 	v.Impact = impact(&p, now)
+	if n := len(v.Deadlines); n > deadlinesShown {
+		v.Deadlines, v.Later = v.Deadlines[:deadlinesShown], n-deadlinesShown
+	}
 	v.Evidence = s.evidence(&p, catalogue)
 	v.Ways = ways(&p, v.Evidence)
 	v.depend(catalogue, s.c)
@@ -85,21 +96,13 @@ func impact(p *holdfast.Posture, now time.Time) []bullet {
 	return list
 }
 
-// sentence says how a service stands as it could be read aloud in an incident
-// call: its worst scenario, then how the others stand.
-func sentence(p *holdfast.Posture, now time.Time) (text, others string) {
-	name := titleOf(p)
-	if p.Score == nil {
-		return "Nobody has said what " + name + " must survive: without a business impact analysis it is not judged.", ""
-	}
+// ownScenarios are those the service's own BIA and tier ask, the worst first.
+func ownScenarios(p *holdfast.Posture) []*holdfast.ScenarioPosture {
 	var own []*holdfast.ScenarioPosture
 	for i := range p.Scenarios {
 		if s := &p.Scenarios[i]; s.AskedBy == "" {
 			own = append(own, s)
 		}
-	}
-	if len(own) == 0 {
-		return "No scenario is asked of " + name + ".", ""
 	}
 	slices.SortStableFunc(own, func(a, b *holdfast.ScenarioPosture) int {
 		if d := b.State.Rank() - a.State.Rank(); d != 0 {
@@ -107,17 +110,30 @@ func sentence(p *holdfast.Posture, now time.Time) (text, others string) {
 		}
 		return a.Score - b.Score
 	})
+	return own
+}
+
+// sentence says how a service stands as it could be read aloud in an incident
+// call: its worst scenario, then how the others stand.
+func sentence(p *holdfast.Posture, own []*holdfast.ScenarioPosture, now time.Time) (text, others string) {
+	name := titleOf(p)
+	if p.Score == nil {
+		return "Nobody has said what " + name + " must survive: without a business impact analysis it is not judged.", ""
+	}
+	if len(own) == 0 {
+		return "No scenario is asked of " + name + ".", ""
+	}
 	cause := ""
 	if p.Cause != nil {
 		cause = clip(p.Cause.Reason)
 	}
 	if p.State == holdfast.Proven {
-		return provenSentence(name, own, currentPaths(p), now), ""
+		return provenSentence(name, own, len(p.Data) > 0, currentPaths(p), now), ""
 	}
 	return worstSentence(name, own[0], cause, currentPaths(p), now), othersSentence(own[1:])
 }
 
-func provenSentence(name string, own []*holdfast.ScenarioPosture, current map[string]bool, now time.Time) string {
+func provenSentence(name string, own []*holdfast.ScenarioPosture, data bool, current map[string]bool, now time.Time) string {
 	var back, lost time.Duration
 	for _, s := range own {
 		if s.RecoveryTime != nil {
@@ -133,7 +149,7 @@ func provenSentence(name string, own []*holdfast.ScenarioPosture, current map[st
 	}
 	if lost > 0 {
 		text += ", losing at most the last " + spoken(lost) + " of data"
-	} else {
+	} else if data {
 		text += " without losing data"
 	}
 	return text + ". Every step was shown, and every proof is in date."

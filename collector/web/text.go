@@ -28,8 +28,11 @@ func words(now func() time.Time) template.FuncMap {
 		"ago":      func(t time.Time) template.HTML { return moment(t, now(), "ago") },
 		"in":       func(t time.Time) template.HTML { return moment(t, now(), "in") },
 		"at":       func(t time.Time) template.HTML { return moment(t, now(), "at") },
+		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 		"utc":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
+		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
 		"future":   func(t time.Time) bool { return t.After(now()) },
+		"hardened": hardened,
 		"service":  servicePath,
 		"anchor":   anchor,
 		"clip":     clip,
@@ -253,6 +256,27 @@ func anchor(check string) string {
 // shortNeed leaves the service's own name out of a need's ID.
 func shortNeed(need, service string) string {
 	return clip(strings.TrimPrefix(need, service+"/"))
+}
+
+// hardened says what is known of a copy's protection, and how.
+func hardened(c holdfast.CopyPosture) string {
+	var parts []string
+	for _, f := range []struct {
+		name string
+		fact holdfast.Fact
+	}{{"immutable", c.Immutable}, {"offline", c.Offline}, {"encrypted", c.Encrypted}} {
+		if f.fact.How != "unstated" && f.fact.How != "" {
+			name := f.name
+			if !f.fact.Value {
+				name = "not " + name
+			}
+			parts = append(parts, name+" ("+f.fact.How+")")
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing stated"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // titleOf is what a service is called.

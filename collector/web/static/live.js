@@ -21,7 +21,7 @@
     if (s < 172800) return Math.floor(s / 3600) + 'h';
     return Math.floor(s / 86400) + 'd';
   }
-  var skew = 0; // the collector's clock minus this browser's, from the Date of its answers
+  var skew = Date.parse(main.dataset.now) - Date.now(); // the collector's clock minus this browser's
   function tickAges() {
     if (paused || lostSince) return;
     var now = Date.now() + skew;
@@ -100,6 +100,7 @@
     if (!next) return;
     keepOrder(next);
     rev = +next.dataset.rev;
+    skew = Date.parse(next.dataset.now) - Date.now();
     document.title = next.dataset.title;
     Idiomorph.morph(main, next, {
       morphStyle: 'outerHTML', ignoreActiveValue: true, restoreFocus: true,
@@ -126,8 +127,6 @@
     var headers = { 'X-Fragment': 'main' };
     if (etag) headers['If-None-Match'] = etag;
     fetch(location.href, { headers: headers, cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(10000) }).then(function (r) {
-      var date = Date.parse(r.headers.get('Date'));
-      if (date && Math.abs(date - Date.now()) > 2000) skew = date - Date.now(); else if (date) skew = 0;
       if (r.status === 401) { location.reload(); return; }
       if (r.status === 304) return;
       if (!r.ok && r.status !== 404) throw new Error(r.status);

@@ -1,0 +1,290 @@
+package web_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
+
+var shots = flag.String("shots", "", "write pictures of the pages to this `folder`")
+
+// browser is a real Chromium with a fresh profile, and what went wrong in it.
+type browser struct {
+	ctx  context.Context
+	host string // the only one it may ask
+
+	mu      sync.Mutex
+	faults  []string // guarded by mu: console errors, requests elsewhere
+	allowed string   // guarded by mu: errors that hold this text are meant
+}
+
+// site is an estate served on a port; while down, every request breaks off.
+type site struct {
+	*httptest.Server
+	estate *estate
+	down   atomic.Bool
+}
+
+// newSite serves an estate whose clock begins at noon and runs.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	began := time.Now()
+	now := func() time.Time { return noon.Add(time.Since(began)) }
+	s := &site{estate: newEstate(t, now, troubled(noon))}
+	h := handler(t, s.estate)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	return s
+}
+
+// newBrowser starts Chromium and logs in.
+func newBrowser(t *testing.T, s *site) *browser {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no chromium: apt-get install -y --no-install-recommends chromium")
+		}
+		t.Skip("no chromium on this machine")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.NoFirstRun) // its profile is new and goes with it
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stopAlloc)
+	ctx, stop := chromedp.NewContext(alloc)
+	t.Cleanup(stop)
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{ctx: ctx, host: u.Host}
+	b.watch(t, ctx)
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, f := range b.faults {
+			t.Error(f)
+		}
+	})
+	b.run(t, chromedp.Navigate(s.URL+"/login?key=admin&to=%2F"), chromedp.Click(chromedp.CSS("button[type=submit]")), chromedp.WaitVisible(chromedp.CSS("#rows")))
+	return b
+}
+
+// watch notes console errors and requests to other hosts of a tab.
+func (b *browser) watch(t *testing.T, tab context.Context) {
+	t.Helper()
+	note := func(format string, args ...any) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if text := fmt.Sprintf(format, args...); b.allowed == "" || !strings.Contains(text, b.allowed) {
+			b.faults = append(b.faults, text)
+		}
+	}
+	err := chromedp.Listen(tab, func(event any) {
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			note("script failed: %s %s:%d", e.ExceptionDetails.Text, e.ExceptionDetails.URL, e.ExceptionDetails.LineNumber)
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+				note("console: %v", e.Args)
+			}
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+				note("browser: %s %s", e.Entry.Text, e.Entry.URL)
+			}
+		case *network.EventRequestWillBeSent:
+			if u, err := url.Parse(e.Request.URL); err == nil && u.Host != b.host && u.Scheme != "data" {
+				note("request to another host: %s", e.Request.URL)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is how long a browser may take for anything.
+const patience = 20 * time.Second
+
+func (b *browser) run(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get evaluates an expression on the page.
+func get[T any](t *testing.T, b *browser, expression string) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits for an expression to become true.
+func until(expression string) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
+}
+
+// TestUpdateInPlace: a change reaches an open page by itself and disturbs nobody
+// who reads, types or has something open.
+func TestUpdateInPlace(t *testing.T) {
+	s := newSite(t)
+	b := newBrowser(t, s)
+	live := `document.getElementById('live').hasAttribute('data-on') && document.getElementById('live').textContent.includes('Live')`
+
+	// The overview: text being typed stays, the row turns, nobody is moved.
+	b.run(t, until(live), chromedp.SendKeys(chromedp.CSS("input[name=q]"), "pay"))
+	get[chromedp.Void](t, b, `window.row = document.getElementById('s-warehouse'); window.scrollTo(0, 40)`)
+	k := s.estate.catalogue.Check("warehouse/stock/vault")
+	bad := seen(k, s.estate.now())
+	bad.Seq, bad.Outcome, bad.Reason, bad.Summary = 2, holdfast.Failed, holdfast.Damaged, "a pack does not match its checksum"
+	bad.At, bad.Received = s.estate.now(), s.estate.now()
+	s.estate.observe(bad)
+	b.run(t, until(`document.getElementById('s-warehouse').dataset.state === 'broken'`))
+	kept := get[string](t, b, `[document.activeElement.name, document.activeElement.value, window.scrollY > 0, window.row === document.getElementById('s-warehouse'), window.row.classList.contains('changed')].join()`)
+	if want := "q,pay,true,true,true"; kept != want {
+		t.Errorf("focus, text, scroll, same row, marked: got %s, want %s", kept, want)
+	}
+
+	// The service page: an open evidence stays open, and is the same element.
+	b.run(t, chromedp.Navigate(s.URL+"/services/warehouse"), until(live))
+	get[chromedp.Void](t, b, `
+		window.details = Array.from(document.querySelectorAll('.evid details')).find(d => d.textContent.includes('stock/vault'));
+		details.querySelector('summary').click(); details.querySelector('summary').focus();
+		window.scrollTo(0, document.body.scrollHeight); window.at = window.scrollY`)
+	good := seen(k, s.estate.now())
+	good.Seq, good.Summary = 3, "every pack matches its checksum again"
+	good.At, good.Received = s.estate.now(), s.estate.now()
+	s.estate.observe(good)
+	b.run(t, until(`document.body.textContent.includes('matches its checksum again')`))
+	kept = get[string](t, b, `[details.isConnected, details.open, document.activeElement === details.querySelector('summary'), window.at > 100, Math.abs(window.scrollY - window.at) < 200].join()`)
+	if want := "true,true,true,true,true"; kept != want {
+		t.Errorf("same element, open, focus, was scrolled, still there: got %s, want %s", kept, want)
+	}
+	age := `Array.from(document.querySelectorAll('#data time')).map(e => e.textContent).join()`
+	b.run(t, until(fmt.Sprintf("%s !== %q", age, get[string](t, b, age)))) // runs by the second
+}
+
+// TestOneStream: two tabs share one stream, and both hear of changes.
+func TestOneStream(t *testing.T) {
+	s := newSite(t)
+	b := newBrowser(t, s)
+	live := until(`document.getElementById('live').textContent.includes('Live')`)
+	b.run(t, live)
+	tab, stop := chromedp.NewContext(b.ctx)
+	defer stop()
+	b.watch(t, tab)
+	if err := chromedp.Do(tab, chromedp.Navigate(s.URL+"/agents"), live); err != nil {
+		t.Fatal(err)
+	}
+	s.estate.mu.Lock()
+	streams := len(s.estate.ears)
+	s.estate.mu.Unlock()
+	if streams != 1 {
+		t.Errorf("two tabs hold %d streams, want 1", streams)
+	}
+	s.estate.mu.Lock()
+	s.estate.agents[0].Version = "9.9.9"
+	s.estate.mu.Unlock()
+	s.estate.judge()
+	if err := chromedp.Do(tab, until(`document.body.textContent.includes('9.9.9')`)); err != nil {
+		t.Errorf("the tab without the stream heard nothing: %v", err)
+	}
+}
+
+// TestLostConnection: a page that is not live says so, and finds back by itself.
+func TestLostConnection(t *testing.T) {
+	s := newSite(t)
+	b := newBrowser(t, s)
+	b.mu.Lock()
+	b.allowed = "net::ERR_"
+	b.mu.Unlock()
+	b.run(t, until(`document.getElementById('live').textContent.includes('Live')`))
+	s.down.Store(true)
+	s.CloseClientConnections()
+	b.run(t, until(`document.documentElement.dataset.conn === 'lost' && !document.getElementById('lost').hidden`))
+	if said := get[string](t, b, `document.getElementById('lost').textContent`); !strings.Contains(said, "Not live since 12:00:") {
+		t.Errorf("got %q, want the time of the last figures", said)
+	}
+	s.down.Store(false)
+	b.run(t, until(`!document.documentElement.dataset.conn && document.getElementById('lost').hidden && document.getElementById('live').textContent.includes('Live')`))
+}
+
+// TestNarrow: no page scrolls sideways, at 320 pixels or any usual width.
+func TestNarrow(t *testing.T) {
+	s := newSite(t)
+	b := newBrowser(t, s)
+	for _, width := range []int64{320, 390, 768, 1024, 1440} {
+		for _, target := range []string{"/", "/services/payments", "/services/legacy", "/agents", "/nothing"} {
+			b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target))
+			wide := get[int64](t, b, `document.documentElement.scrollWidth`)
+			who := get[string](t, b, `Array.from(document.querySelectorAll('main *')).filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('svg')).slice(0, 3).map(e => e.tagName + '.' + e.className).join(' ')`)
+			if wide > width {
+				t.Errorf("%s at %d: %d wide: %s", target, width, wide, who)
+			}
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = nil // the 404 is meant; the other tests watch for errors
+}
+
+// TestPictures writes what a designer should look at: go test -run Pictures -shots DIR.
+func TestPictures(t *testing.T) {
+	if *shots == "" {
+		t.Skip("only with -shots")
+	}
+	s := newSite(t)
+	s.estate.agents[1].Connected, s.estate.agents[1].LastHeard = false, noon.Add(-4*time.Minute)
+	b := newBrowser(t, s)
+	for name, target := range map[string]string{"overview": "/", "payments": "/services/payments", "shop": "/services/shop", "legacy": "/services/legacy", "agents": "/agents"} {
+		for _, width := range []int64{1440, 390} {
+			for _, theme := range []string{"light", "dark"} {
+				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
+				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+					t.Fatal(err)
+				}
+				b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target), until(`document.getElementById('live').textContent.includes('Live')`))
+				png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), png, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
