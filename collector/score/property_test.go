@@ -63,7 +63,7 @@ func notRaised(t *testing.T, what string, before, after []holdfast.Posture) {
 }
 
 func TestEveryCombinationHasAState(t *testing.T) {
-	random(t, 1, 2600, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
+	random(t, 1, 2000, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
 		for _, p := range score.NewModel(c).Judge(factsOf(seen, records), now) {
 			checkPosture(t, p)
 		}
@@ -321,7 +321,7 @@ func only(seen []holdfast.Observation, check string) bool {
 }
 
 func TestSilenceIsNeverGreen(t *testing.T) {
-	random(t, 9, 800, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
+	random(t, 9, 500, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
 		m, f := score.NewModel(c), factsOf(seen, records)
 		for _, p := range m.Judge(f, now.Add(48*time.Hour)) {
 			for _, s := range p.Scenarios {

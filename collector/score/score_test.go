@@ -82,7 +82,7 @@ func TestTableOfFindings(t *testing.T) {
 // comes out of some estate.
 func TestEveryCodeIsFound(t *testing.T) {
 	found := map[string]bool{}
-	random(t, 11, 900, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
+	random(t, 11, 600, func(t *testing.T, d dice, c *holdfast.Catalogue, seen []holdfast.Observation, records []holdfast.Record) {
 		for _, p := range score.NewModel(c).Judge(factsOf(seen, records), now) {
 			for _, f := range p.Findings {
 				found[f.Code] = true
