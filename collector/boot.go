@@ -16,25 +16,22 @@ import (
 // what was observed, what was recorded, who is enrolled. Then the catalogue on
 // disk is read; a bad one is refused and the last good one stays.
 func (c *Collector) boot(ctx context.Context) error {
-	for h, err := range c.store.Histories(ctx) {
+	err := decodeAll(c.store.Histories(ctx), func(h store.History) ([]holdfast.Observation, error) {
+		list, err := decodeHistory(h.Check, h.Value)
 		if err != nil {
-			return fmt.Errorf("read histories: %w", err)
+			return nil, fmt.Errorf("check %s: %w", h.Check, err)
 		}
-		list, err := decodeHistory(h.Value)
-		if err != nil {
-			return fmt.Errorf("check %s: %w", h.Check, err)
-		}
+		return list, nil
+	}, func(list []holdfast.Observation) {
 		for _, o := range list {
 			c.estate.facts.Observe(o)
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("read histories: %w", err)
 	}
-	for a, err := range c.store.AgentReports(ctx) {
-		if err != nil {
-			return fmt.Errorf("read agents' reports: %w", err)
-		}
-		if err := c.intake.recall(a); err != nil {
-			return fmt.Errorf("agent %s: %w", a.Agent, err)
-		}
+	if err := decodeAll(c.store.AgentReports(ctx), decodeReport, c.intake.recall); err != nil {
+		return fmt.Errorf("read agents' reports: %w", err)
 	}
 	for r, err := range c.store.Records(ctx) {
 		if err != nil {
@@ -88,22 +85,24 @@ func (c *Collector) bootCatalogue(ctx context.Context) error {
 			c.estate.facts.Change(ch)
 		}
 	}
+	event := catalog.Read(c.cfg.Catalog, c.options())
 	last, err := c.store.Catalogue(ctx)
-	known := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
 		return fmt.Errorf("read the kept catalogue: %w", err)
-	}
-	if known {
+	case event.Err == nil && event.Catalogue.Hash == last.Hash:
+		c.putInForce(event.Catalogue, CatalogueStatus{Hash: last.Hash, Accepted: last.At})
+		return nil
+	default:
 		kept, err := catalog.Parse(last.Files, c.options())
 		if err != nil {
 			c.log.Warn("the kept catalogue does not read any more; the one on disk must", "err", err)
-			known = false
-		} else {
-			c.putInForce(kept, CatalogueStatus{Hash: last.Hash, Accepted: last.At})
+			break
 		}
+		c.putInForce(kept, CatalogueStatus{Hash: last.Hash, Accepted: last.At})
 	}
-	event := catalog.Read(c.cfg.Catalog, c.options())
-	if event.Err != nil && !known {
+	if event.Err != nil && c.CatalogueStatus().Hash == "" {
 		return fmt.Errorf("catalogue %s: %w", c.cfg.Catalog, event.Err)
 	}
 	c.catalogueRead(ctx, event)
@@ -148,14 +147,13 @@ func (c *Collector) catalogueRead(ctx context.Context, e catalog.Event) {
 func (c *Collector) keepCatalogue(ctx context.Context, before *holdfast.Catalogue, e catalog.Event) error {
 	now := c.now()
 	summary := "first catalogue"
-	changes := []holdfast.TermChange{}
 	if before.Hash != "" {
 		summary = ""
 		for _, ch := range catalog.Changes(before, e.Catalogue) {
 			summary += ch.String() + "\n"
 		}
-		changes = score.TermChanges(before, e.Catalogue, now)
 	}
+	changes := score.TermChanges(before, e.Catalogue, now) // the first introduces every declared fact
 	terms, err := json.Marshal(changes)
 	if err != nil {
 		return err
@@ -184,27 +182,42 @@ func (c *Collector) putInForce(k *holdfast.Catalogue, s CatalogueStatus) {
 	}
 }
 
-// recall puts an agent's stored report back.
-func (in *intake) recall(a store.AgentReport) error {
+// recalled is an agent's stored report, decoded.
+type recalled struct {
+	agent  string
+	roster *roster
+	latest []holdfast.Observation
+}
+
+func decodeReport(a store.AgentReport) (recalled, error) {
 	ro, err := readRoster(a.Hot, a.Texts)
 	if err != nil {
-		return err
+		return recalled{}, fmt.Errorf("agent %s: %w", a.Agent, err)
 	}
 	ro.epoch, ro.seq, ro.settled, ro.received = a.Epoch, a.Seq, a.Settled, a.Received.UnixNano()
+	got := recalled{a.Agent, ro, make([]holdfast.Observation, 0, len(ro.slots))}
 	for i := range ro.slots {
-		if ro.slots[i].order == 0 {
+		s := &ro.slots[i]
+		if s.order == 0 {
 			continue
 		}
-		o, err := ro.slots[i].observation(a.Agent)
+		o, err := s.observation(a.Agent)
 		if err != nil {
-			return fmt.Errorf("check %s: %w", ro.slots[i].check, err)
+			return recalled{}, fmt.Errorf("agent %s: check %s: %w", a.Agent, s.check, err)
 		}
-		ro.slots[i].outcome = o.Outcome
+		s.outcome = o.Outcome
+		got.latest = append(got.latest, o)
+	}
+	return got, nil
+}
+
+// recall puts an agent's stored report back.
+func (in *intake) recall(a recalled) {
+	for _, o := range a.latest {
 		in.estate.facts.Observe(o)
 	}
-	in.rosters[a.Agent] = ro
+	in.rosters[a.agent] = a.roster
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.durable[a.Agent] = ro.durable()
-	return nil
+	in.durable[a.agent] = a.roster.durable()
 }

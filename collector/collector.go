@@ -89,6 +89,7 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	c.estate = newEstate(log, c.now)
 	c.estate.saved = c.saveTransitions
 	c.intake = newIntake(log, c.store, c.estate, c.count)
+	c.estate.busy = c.intake.busy
 	if err := c.open(ctx); err != nil {
 		c.close()
 		return nil, err

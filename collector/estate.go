@@ -3,8 +3,6 @@ package collector
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +17,7 @@ type estate struct {
 	log   *slog.Logger
 	now   func() time.Time
 	saved func(context.Context, []transition) error // makes transitions durable
+	busy  func() bool                               // reports wait to be taken in
 
 	mu        sync.RWMutex
 	catalogue *holdfast.Catalogue         // guarded by mu
@@ -27,11 +26,15 @@ type estate struct {
 	enrolled  map[string]bool             // guarded by mu; shared with facts
 	postures  map[string]holdfast.Posture // guarded by mu
 	standing  map[string]standing         // guarded by mu: as the history has it; outlives a restart
-	dirty     map[string]bool             // guarded by mu: services to judge anew
+	queue     []string                    // guarded by mu: services to judge anew, the one that waits longest first
+	queued    map[string]bool             // guarded by mu: those in queue
+	concerned map[string][]string         // guarded by mu: check → services, as the model was asked
 	due       deadlines                   // guarded by mu
 	revision  uint64                      // guarded by mu: grows with every change a reader can see
 	judged    uint64                      // guarded by mu: services judged since the start
 	rounds    time.Time                   // guarded by mu: when the judge last went round
+
+	moved []transition // the judge's own: not saved yet
 
 	wake    chan struct{} // holds one: something is dirty, or deadlines moved
 	changes *topic
@@ -62,7 +65,9 @@ func newEstate(log *slog.Logger, now func() time.Time) *estate {
 		enrolled:  map[string]bool{},
 		postures:  map[string]holdfast.Posture{},
 		standing:  map[string]standing{},
-		dirty:     map[string]bool{},
+		queued:    map[string]bool{},
+		concerned: map[string][]string{},
+		busy:      func() bool { return false },
 		wake:      make(chan struct{}, 1),
 		changes:   newTopic(),
 	}
@@ -80,16 +85,36 @@ func (e *estate) adopt(c *holdfast.Catalogue) {
 			e.due.set(name, time.Time{})
 		}
 	}
-	for i := range c.Services {
-		e.dirty[c.Services[i].Name] = true
+	clear(e.concerned)
+	e.markAll()
+}
+
+// mark queues a service to be judged anew. The caller holds mu and calls rouse.
+func (e *estate) mark(service string) {
+	if !e.queued[service] {
+		e.queued[service] = true
+		e.queue = append(e.queue, service)
+	}
+}
+
+// markAll queues every service. The caller holds mu.
+func (e *estate) markAll() {
+	for i := range e.catalogue.Services {
+		e.mark(e.catalogue.Services[i].Name)
 	}
 	e.rouse()
 }
 
-// touch marks the services that a check concerns. The caller holds mu.
+// touch queues the services that a check concerns. The caller holds mu and calls
+// rouse.
 func (e *estate) touch(check string) {
-	for _, name := range e.model.Concerned(check) {
-		e.dirty[name] = true
+	names, known := e.concerned[check]
+	if !known {
+		names = e.model.Concerned(check)
+		e.concerned[check] = names
+	}
+	for _, name := range names {
+		e.mark(name)
 	}
 }
 
@@ -101,11 +126,22 @@ func (e *estate) rouse() {
 	}
 }
 
-// pause between two rounds of judging: a burst of reports costs each service one
-// judgement, and a lone report waits no longer than this.
-const pause = 50 * time.Millisecond
+const (
+	// pause between two rounds of judging: a burst of reports costs each service one
+	// judgement, and a lone report waits no longer than this.
+	pause = 50 * time.Millisecond
+	// turn is how many services are judged before their transitions are saved.
+	turn = 256
+	// While reports wait to be taken in, judging rests so many times as long as it
+	// works: who floods the collector delays judgements, not acknowledgements.
+	restWhileBusy = 3
+	// saveAgain is when transitions that the store did not take are offered again; of
+	// more than maxMoved the oldest are given up.
+	saveAgain = time.Second
+	maxMoved  = 100_000
+)
 
-// judge keeps postures true until ctx ends: it judges what is dirty and what is
+// judge keeps postures true until ctx ends: it judges what is queued and what is
 // due. It saves every transition before anyone is told.
 func (e *estate) judge(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -117,66 +153,96 @@ func (e *estate) judge(ctx context.Context) error {
 		case <-e.wake:
 		case <-timer.C:
 		}
-		moved := e.round()
-		if err := e.saved(ctx, moved); err != nil {
-			e.log.Error("transitions not saved", "count", len(moved), "err", err)
+		for more := true; more; {
+			began := time.Now()
+			more = e.round(ctx)
+			rest := pause
+			switch took := time.Since(began); {
+			case e.busy():
+				rest = max(pause, restWhileBusy*took)
+			case more:
+				rest = 0
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(rest):
+			}
 		}
-		for _, m := range moved {
-			e.log.Info("service changed", "service", m.to.Name, "from", m.from, "to", m.to.State,
-				"score", scoreOf(m.to), "cause", causeOf(m.to))
+		next := e.untilNext()
+		if len(e.moved) > 0 {
+			next = min(next, saveAgain)
 		}
-		timer.Reset(e.untilNext())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+		timer.Reset(next)
 	}
 }
 
-// round judges what is dirty and due once, a few services at a time so that
-// reports are not held up, and returns what changed its standing.
-func (e *estate) round() []transition {
-	e.mu.Lock()
-	now := e.now()
-	for _, name := range e.due.due(now) {
-		e.dirty[name] = true
-	}
-	names := slices.Sorted(maps.Keys(e.dirty))
-	clear(e.dirty)
-	e.rounds = now
-	e.mu.Unlock()
-
-	var moved []transition
-	for chunk := range slices.Chunk(names, 16) {
-		e.mu.Lock()
-		for _, name := range chunk {
-			if m, ok := e.judgeOne(name); ok {
-				moved = append(moved, m)
-			}
+// round judges what is due or queued, at most a turn of it, saves the transitions
+// and says whether more is queued.
+func (e *estate) round(ctx context.Context) (more bool) {
+	names, more := e.take()
+	for _, name := range names {
+		if m, ok := e.judgeOne(name); ok {
+			e.moved = append(e.moved, m)
 		}
-		e.revision++
-		e.mu.Unlock()
 	}
+	if err := e.saved(ctx, e.moved); err != nil {
+		e.log.Error("transitions not saved, trying again", "count", len(e.moved), "err", err)
+		e.moved = e.moved[max(0, len(e.moved)-maxMoved):]
+		e.changes.publish()
+		return more
+	}
+	for _, m := range e.moved {
+		e.log.Info("service changed", "service", m.to.Name, "from", m.from, "to", m.to.State,
+			"score", scoreOf(m.to), "cause", causeOf(m.to))
+	}
+	e.moved = nil
 	if len(names) > 0 {
 		e.changes.publish()
 	}
-	return moved
+	return more
 }
 
-// judgeOne replaces one service's posture; ok reports a change of standing. The
-// caller holds mu.
+// take takes a turn of services out of the queue.
+func (e *estate) take() (names []string, more bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rounds = e.now()
+	for _, name := range e.due.due(e.rounds) {
+		e.mark(name)
+	}
+	names = e.queue[:min(turn, len(e.queue))]
+	e.queue = e.queue[len(names):]
+	for _, name := range names {
+		delete(e.queued, name)
+	}
+	return names, len(e.queue) > 0
+}
+
+// judgeOne replaces one service's posture; ok reports a change of standing. Facts
+// that change meanwhile queue the service again.
 func (e *estate) judgeOne(name string) (m transition, ok bool) {
-	if e.catalogue.Service(name) == nil {
+	e.mu.RLock()
+	model, now := e.model, e.now()
+	known := e.catalogue.Service(name) != nil
+	var is holdfast.Posture
+	if known {
+		is = model.JudgeService(e.facts, name, now)
+	}
+	e.mu.RUnlock()
+	if !known {
 		return transition{}, false
 	}
-	now := e.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.model != model {
+		return transition{}, false // another catalogue is in force, which queued every service
+	}
 	was := e.standing[name]
-	is := e.model.JudgeService(e.facts, name, now)
-	e.postures[name] = is
+	e.postures[name], e.standing[name] = is, standingOf(is)
 	e.judged++
+	e.revision++
 	e.due.set(name, earliest(is.NextChange, is.SilentAt))
-	e.standing[name] = standingOf(is)
 	return transition{was.state, is, now}, was != e.standing[name]
 }
 
@@ -184,10 +250,14 @@ func (e *estate) judgeOne(name string) (m transition, ok bool) {
 func (e *estate) rejudge() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i := range e.catalogue.Services {
-		e.dirty[e.catalogue.Services[i].Name] = true
-	}
-	e.rouse()
+	e.markAll()
+}
+
+// judgedAll reports whether every service has been judged.
+func (e *estate) judgedAll() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.postures) == len(e.catalogue.Services)
 }
 
 // progress returns when the judge last went round, and how many services it has

@@ -2,8 +2,6 @@ package collector
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +10,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/ingest"
 	"github.com/holdfast-monitor/holdfast/collector/store"
+	"github.com/holdfast-monitor/holdfast/wire"
 )
 
 // A group of reports becomes durable together: what is waiting, at most this much.
@@ -35,8 +34,13 @@ type intake struct {
 
 	// rosters are written by run under the estate's lock, and read under it.
 	rosters map[string]*roster
-	unsaved map[string]bool // run's own: checks whose history waits for the store
-	wake    map[string]bool // run's own: checks that had run out and are heard again
+
+	// Run's own.
+	unsaved  map[string]bool  // checks whose history waits for the store
+	observed []store.Observed // changes that wait for the store
+	touched  map[string]bool  // checks to judge anew
+	said     []news           // scratch of read
+	hot      []byte           // scratch of what goes to the store
 }
 
 // durable is what is on disk of an agent's reports, and when the last was heard.
@@ -50,7 +54,7 @@ func newIntake(log *slog.Logger, st store.Live, e *estate, count *counters) *int
 		log: log, store: st, estate: e, count: count,
 		queue:   make(chan *ingest.Report, 4*groupSize),
 		durable: map[string]durable{},
-		rosters: map[string]*roster{}, unsaved: map[string]bool{}, wake: map[string]bool{},
+		rosters: map[string]*roster{}, unsaved: map[string]bool{}, touched: map[string]bool{},
 	}
 }
 
@@ -126,122 +130,156 @@ func (in *intake) refuse(err error) {
 	}
 }
 
-// news is what a report says that differs from before: the place of the result
-// and the whole observation.
-type news struct {
-	result int
-	slot   int
-	was    holdfast.Outcome
-	seen   holdfast.Observation
+// busy reports whether reports wait to be taken in.
+func (in *intake) busy() bool { return len(in.queue) > 0 }
+
+// group is what becomes durable together.
+type group struct {
+	taken []*ingest.Report // to be answered once it is
+	moved map[string]*roster
+	were  map[string]holdfast.Progress // of those that moved, before
+	batch store.Batch
 }
 
-// take applies a group, makes it durable and answers it.
-func (in *intake) take(ctx context.Context, group []*ingest.Report) {
+// take applies reports, makes them durable and answers them.
+func (in *intake) take(ctx context.Context, reports []*ingest.Report) {
 	began := time.Now()
-	var (
-		batch store.Batch
-		taken []*ingest.Report
-		moved = map[string]*roster{}
-		were  = map[string]holdfast.Progress{}
-	)
+	g := group{moved: map[string]*roster{}, were: map[string]holdfast.Progress{}}
 	in.estate.mu.Lock()
 	in.estate.facts.Advance(in.estate.now())
-	for _, r := range group {
-		ro := in.rosters[r.Agent]
-		if ro == nil {
-			ro = newRoster()
-			in.rosters[r.Agent] = ro
-		}
-		next, isNews, err := r.Settle(ro.settled)
-		if err == nil && isNews {
-			var said []news
-			if said, err = in.read(ro, r); err == nil {
-				if _, again := were[r.Agent]; !again {
-					were[r.Agent] = ro.settled
-				}
-				batch.Observed = in.apply(batch.Observed, ro, r, said)
-				ro.settled = next
-				moved[r.Agent] = ro
-				taken = append(taken, r)
-				continue
-			}
-		}
-		if err == nil && moved[r.Agent] != nil {
-			taken = append(taken, r) // came twice in this group: as durable as its twin
-			continue
-		}
-		if err == nil {
-			in.count.repeated.Inc()
-		}
-		r.Done(err)
+	for _, r := range reports {
+		in.settle(&g, r)
 	}
-	for check := range in.wake {
-		in.estate.touch(check)
-	}
-	if len(in.wake)+len(in.unsaved) > 0 {
-		in.estate.rouse()
-	}
-	clear(in.wake)
-	for check := range in.unsaved {
-		in.estate.touch(check)
-		batch.Histories = append(batch.Histories, store.History{Check: check, Value: encodeHistory(in.estate.facts.History(check))})
-	}
+	in.conclude(&g)
 	in.estate.mu.Unlock()
-	if len(taken) == 0 {
+	if len(g.taken) == 0 {
 		return
 	}
-	for agent, ro := range moved {
-		batch.Reports = append(batch.Reports, ro.report(agent))
+	in.hot = in.hot[:0]
+	for agent, ro := range g.moved {
+		g.batch.Reports = append(g.batch.Reports, in.stored(agent, ro))
 	}
-	err := in.store.Commit(ctx, batch)
+	g.batch.Observed = in.observed
+	err := in.store.Commit(ctx, g.batch)
 	in.count.commits.Observe(time.Since(began).Seconds())
-	in.settle(moved, were, err)
-	in.count.stored.Inc()
-	results := 0
-	for _, r := range taken {
-		results += len(r.Results)
-		r.Done(err)
-	}
-	if err != nil {
-		in.count.unsaved.Inc()
-		in.log.Error("reports not saved; their agents send them again", "reports", len(taken), "err", err)
-		return
-	}
-	in.count.reports.Add(float64(len(taken)))
-	in.count.results.Add(float64(results))
+	in.answer(&g, err)
 }
 
-// settle makes durable progress known, or takes it back.
-func (in *intake) settle(moved map[string]*roster, were map[string]holdfast.Progress, err error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for agent, ro := range moved {
+// settle applies a report that was not applied before. Reports that are durable
+// already, and those that cannot be taken, are answered at once.
+func (in *intake) settle(g *group, r *ingest.Report) {
+	ro := in.rosters[r.Agent]
+	if ro == nil {
+		ro = newRoster()
+		in.rosters[r.Agent] = ro
+	}
+	next, isNews, err := r.Settle(ro.settled)
+	if err == nil && !isNews {
+		if g.moved[r.Agent] != nil { // it may have come twice in this group: as durable as its twin
+			g.taken = append(g.taken, r)
+			return
+		}
+		in.count.repeated.Inc()
+	}
+	var said []news
+	if err == nil && isNews {
+		said, err = in.read(ro, r)
+	}
+	if err != nil || !isNews {
+		r.Done(err)
+		return
+	}
+	if g.moved[r.Agent] == nil {
+		g.moved[r.Agent], g.were[r.Agent] = ro, ro.settled
+	}
+	in.apply(ro, r, said)
+	ro.settled = next
+	g.taken = append(g.taken, r)
+}
+
+// conclude queues what the group concerns to be judged, and collects the histories
+// that it changed. The caller holds the estate's lock.
+func (in *intake) conclude(g *group) {
+	if len(in.touched) > 0 {
+		for check := range in.touched {
+			in.estate.touch(check)
+		}
+		clear(in.touched)
+		in.estate.rouse()
+	}
+	for check := range in.unsaved {
+		value, err := encodeHistory(in.estate.facts.History(check))
 		if err != nil {
-			ro.settled, ro.texts = were[agent], true
+			in.log.Error("history of a check not saved", "check", check, "err", err)
+			continue
+		}
+		g.batch.Histories = append(g.batch.Histories, store.History{Check: check, Value: value})
+	}
+}
+
+// maxObserved bounds what waits for a store that takes nothing: of more changes the
+// oldest are left out of the history that people read.
+const maxObserved = 100_000
+
+// answer makes known what is durable, or takes it back, and answers the reports.
+func (in *intake) answer(g *group, err error) {
+	in.mu.Lock()
+	for agent, ro := range g.moved {
+		if err != nil {
+			ro.settled, ro.texts = g.were[agent], true
 			continue
 		}
 		ro.texts = false
 		in.durable[agent] = ro.durable()
 	}
-	if err == nil {
+	in.mu.Unlock()
+	if err != nil {
+		in.count.unsaved.Inc()
+		in.log.Error("reports not saved; their agents send them again", "reports", len(g.taken), "err", err)
+		in.observed = in.observed[max(0, len(in.observed)-maxObserved):]
+	} else {
 		clear(in.unsaved)
+		in.observed = nil
+		in.count.stored.Inc()
+		in.count.reports.Add(float64(len(g.taken)))
+	}
+	results := 0
+	for _, r := range g.taken {
+		results += len(r.Results)
+		r.Done(err)
+	}
+	if err == nil {
+		in.count.results.Add(float64(results))
 	}
 }
 
-// read decodes what a report says that is new, before any of it is applied: a
-// report is taken whole or not at all.
+// news is what a report says that differs from before: the place of the result
+// and the whole observation.
+type news struct {
+	result  int
+	numbers bool // nothing but numbers differs from the check's latest result, which is in seen
+	seen    holdfast.Observation
+}
+
+// read works out what a report says that is new, before any of it is applied: a
+// report is taken whole or not at all. The answer is good until the next call.
 func (in *intake) read(ro *roster, r *ingest.Report) ([]news, error) {
 	ro.number(r.Assigned.Version, r.Assigned.Checks)
-	var said []news
+	clear(in.said)
+	in.said = in.said[:0]
 	for i := range r.Results {
 		res := &r.Results[i]
-		at := ro.numbers[res.Check]
-		s := &ro.slots[at]
+		s := &ro.slots[ro.numbers[res.Check]]
+		n := news{result: i}
 		same := s.order > 0 && s.digest == res.Digest
+		ahead := res.Order > s.order
 		switch {
 		case same && len(res.Counts) == len(s.counts) && len(res.Measures) == len(s.measures):
-			if slices.Equal(res.Counts, s.counts) && res.Order > s.order {
+			if ahead && slices.Equal(res.Counts, s.counts) {
 				continue
+			}
+			if n.numbers = ahead && in.renumber(s, r, i, &n.seen); n.numbers {
+				break
 			}
 			if res.Body == nil {
 				res.Body = s.body
@@ -249,101 +287,129 @@ func (in *intake) read(ro *roster, r *ingest.Report) ([]news, error) {
 		case res.Body == nil:
 			return nil, ingest.ErrResend
 		}
-		seen, err := r.Observation(i)
-		if err != nil {
-			return nil, err
+		if !n.numbers {
+			var err error
+			if n.seen, err = r.Observation(i); err != nil {
+				return nil, err
+			}
 		}
-		said = append(said, news{result: i, slot: at, was: s.outcome, seen: seen})
+		in.said = append(in.said, n)
 	}
-	return said, nil
+	return in.said, nil
+}
+
+// renumber makes the observation of a result of which nothing but numbers is new
+// out of the latest known one: far cheaper than decoding the same body again. It
+// answers false where the latest known is not this agent's latest.
+func (in *intake) renumber(s *slot, r *ingest.Report, i int, o *holdfast.Observation) bool {
+	known, ok := in.estate.facts.Latest(s.check)
+	if !ok || known.Agent != r.Agent || known.Seq != s.order || known.Outcome != s.outcome {
+		return false
+	}
+	if wire.SetNumbers(&known, r.Results[i].Counts, nil) != nil {
+		return false
+	}
+	known.Seq, known.At, known.Received, known.Offset = r.Results[i].Order, r.At(i), r.Received, r.Offset
+	*o = known
+	return true
 }
 
 // apply brings slots and facts up to a report. The caller holds the estate's lock.
-func (in *intake) apply(observed []store.Observed, ro *roster, r *ingest.Report, said []news) []store.Observed {
-	facts := in.estate.facts
-	next := 0
+func (in *intake) apply(ro *roster, r *ingest.Report, said []news) {
 	for i := range r.Results {
-		res := &r.Results[i]
-		s := &ro.slots[ro.numbers[res.Check]]
-		if next < len(said) && said[next].result == i {
-			n := &said[next]
-			next++
-			if in.estate.model.Observe(facts, n.seen) {
-				in.unsaved[s.check] = true
-				in.count.changed.Inc()
-			}
-			if n.seen.Outcome != n.was {
-				observed = append(observed, store.Observed{At: r.Received, Check: s.check, Value: encodeHistory([]holdfast.Observation{n.seen})})
-			}
-			if res.Order <= s.order {
-				continue // an older one, behind newer state
-			}
-			if s.digest != res.Digest || len(s.body) == 0 {
-				s.body, s.digest = append(s.body[:0:0], res.Body...), res.Digest
-				ro.texts = true
-			}
-			s.counts = append(s.counts[:0], res.Counts...)
-			s.outcome = n.seen.Outcome
-		} else if rejudge, ok := in.estate.model.Repeat(facts, s.check, r.Agent, res.Order, r.At(i), r.Received); !ok {
-			in.observeAgain(s, r, i)
-		} else if rejudge {
-			in.wake[s.check] = true
+		s := &ro.slots[ro.numbers[r.Results[i].Check]]
+		if len(said) > 0 && said[0].result == i {
+			in.learn(ro, s, r, &said[0])
+			said = said[1:]
+		} else {
+			in.repeat(s, r, i)
 		}
-		s.order, s.at, s.received, s.offset = res.Order, r.At(i).UnixNano(), r.Received.UnixNano(), int64(r.Offset)
-		s.measures = append(s.measures[:0], res.Measures...)
 	}
 	if r.Epoch > ro.epoch || r.Seq > ro.seq {
 		ro.epoch, ro.seq = r.Epoch, r.Seq
 	}
 	ro.received = r.Received.UnixNano()
-	return observed
+}
+
+// learn takes in a result that says something new.
+func (in *intake) learn(ro *roster, s *slot, r *ingest.Report, n *news) {
+	res := &r.Results[n.result]
+	if in.estate.model.Observe(in.estate.facts, n.seen) {
+		in.touched[s.check] = true
+		in.count.changed.Inc()
+		if !n.numbers { // numbers alone are in the agent's stored state
+			in.unsaved[s.check] = true
+		}
+	}
+	was := &s.outcome
+	if res.Order <= s.order {
+		was = &s.behind
+	}
+	if *was != n.seen.Outcome {
+		*was = n.seen.Outcome
+		in.observed = append(in.observed, store.Observed{At: r.Received, Check: s.check, Value: encodeObserved(n.seen)})
+	}
+	if res.Order <= s.order {
+		return // an older one, behind newer state
+	}
+	if s.digest != res.Digest || len(s.body) == 0 {
+		s.body, s.digest = append(s.body[:0:0], res.Body...), res.Digest
+		ro.texts = true
+	}
+	s.counts = append(s.counts[:0], res.Counts...)
+	s.stamp(r, n.result)
+}
+
+// repeat takes in a result that says what the check's latest said.
+func (in *intake) repeat(s *slot, r *ingest.Report, i int) {
+	facts, order := in.estate.facts, r.Results[i].Order
+	rejudge, ok := false, false
+	if s.outcome != holdfast.OutcomeUnknown { // whoever cannot tell has not seen the latest facts again
+		rejudge, ok = in.estate.model.Repeat(facts, s.check, r.Agent, order, r.At(i), r.Received)
+	}
+	if !ok {
+		rejudge = in.observeAgain(s, r, i)
+	}
+	if rejudge {
+		in.touched[s.check] = true
+	}
+	s.stamp(r, i)
 }
 
 // observeAgain takes in an unchanged result whose facts carry their own time, such
 // as a replica's.
-func (in *intake) observeAgain(s *slot, r *ingest.Report, i int) {
+func (in *intake) observeAgain(s *slot, r *ingest.Report, i int) (rejudge bool) {
 	r.Results[i].Body = s.body
 	o, err := r.Observation(i)
 	if err != nil {
 		in.log.Error("stored body of a check cannot be read", "check", s.check, "err", err)
-		return
+		return false
 	}
-	if in.estate.model.Observe(in.estate.facts, o) {
-		in.unsaved[s.check] = true
-	}
+	return in.estate.model.Observe(in.estate.facts, o)
+}
+
+// stamp notes when the latest result was, and its measures.
+func (s *slot) stamp(r *ingest.Report, i int) {
+	res := &r.Results[i]
+	s.order, s.at, s.received, s.offset = res.Order, r.At(i).UnixNano(), r.Received.UnixNano(), int64(r.Offset)
+	s.measures = append(s.measures[:0], res.Measures...)
 }
 
 func (ro *roster) durable() durable {
 	return durable{ro.settled, time.Unix(0, ro.received).UTC()}
 }
 
-// report is what is stored of an agent.
-func (ro *roster) report(agent string) store.AgentReport {
+// stored is what is stored of an agent. It is good until the next group.
+func (in *intake) stored(agent string, ro *roster) store.AgentReport {
+	from := len(in.hot)
+	in.hot = ro.appendHot(in.hot)
 	a := store.AgentReport{
 		Agent: agent, Epoch: ro.epoch, Seq: ro.seq, Settled: ro.settled,
 		Received: time.Unix(0, ro.received).UTC(),
-		Hot:      ro.appendHot(nil),
+		Hot:      in.hot[from:len(in.hot):len(in.hot)],
 	}
 	if ro.texts {
 		a.Texts = ro.appendTexts(nil)
 	}
 	return a
-}
-
-// encodeHistory is the stored form of a check's history: JSON, as people may want
-// to read it in years.
-func encodeHistory(list []holdfast.Observation) []byte {
-	b, err := json.Marshal(list)
-	if err != nil {
-		panic(fmt.Sprintf("observation cannot be written as JSON: %v", err)) // all its numbers were checked
-	}
-	return b
-}
-
-func decodeHistory(b []byte) ([]holdfast.Observation, error) {
-	var list []holdfast.Observation
-	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, fmt.Errorf("history: %w", err)
-	}
-	return list, nil
 }

@@ -134,7 +134,7 @@ func (c *Collector) Record(ctx context.Context, r holdfast.Record) (holdfast.Rec
 	defer e.mu.Unlock()
 	e.facts.Record(r)
 	for _, name := range e.model.Touched(r) {
-		e.dirty[name] = true
+		e.mark(name)
 	}
 	e.rouse()
 	return r, nil
@@ -208,10 +208,7 @@ func (c *Collector) Logout(ctx context.Context, session string) error {
 func (c *Collector) Metrics() prometheus.Gatherer { return c.registry }
 
 // Ready reports whether reports are taken and services judged.
-func (c *Collector) Ready() bool {
-	round, _ := c.estate.progress()
-	return !round.IsZero()
-}
+func (c *Collector) Ready() bool { return c.estate.judgedAll() }
 
 // Now is the collector's clock.
 func (c *Collector) Now() time.Time { return c.now().UTC() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -25,6 +26,7 @@ type roster struct {
 	version string // the assignment that numbers belongs to
 	numbers []int  // number in the assignment → index in slots
 	texts   bool   // bodies changed since texts were last stored
+	layout  uint64 // tells this sequence of slots from another; 0: to be worked out
 }
 
 // slot is a check's latest result. Times are the agent's own less its clock's
@@ -40,6 +42,7 @@ type slot struct {
 	measures []float64
 	body     []byte
 	outcome  holdfast.Outcome
+	behind   holdfast.Outcome // of the last result that came behind a newer one
 }
 
 func newRoster() *roster { return &roster{place: map[string]int{}} }
@@ -63,7 +66,7 @@ func (r *roster) slot(check string) int {
 		i = len(r.slots)
 		r.slots = append(r.slots, slot{check: check})
 		r.place[check] = i
-		r.texts = true
+		r.texts, r.layout = true, 0
 	}
 	return i
 }
@@ -103,20 +106,24 @@ const (
 	textsForm = 1
 )
 
-// layout tells one sequence of checks from another.
-func (r *roster) layout() uint64 {
+// sequence tells one sequence of checks from another.
+func (r *roster) sequence() uint64 {
+	if r.layout != 0 {
+		return r.layout
+	}
 	h := fnv.New64a()
 	for i := range r.slots {
 		h.Write([]byte(r.slots[i].check))
 		h.Write([]byte{0})
 	}
-	return h.Sum64()
+	r.layout = h.Sum64()
+	return r.layout
 }
 
 // appendHot adds the hot form to b.
 func (r *roster) appendHot(b []byte) []byte {
 	b = append(b, hotForm)
-	b = binary.LittleEndian.AppendUint64(b, r.layout())
+	b = binary.LittleEndian.AppendUint64(b, r.sequence())
 	b = binary.AppendUvarint(b, uint64(len(r.slots)))
 	for i := range r.slots {
 		s := &r.slots[i]
@@ -125,16 +132,25 @@ func (r *roster) appendHot(b []byte) []byte {
 		b = binary.AppendVarint(b, s.received-s.at)
 		b = binary.AppendVarint(b, s.offset)
 		b = binary.LittleEndian.AppendUint64(b, s.digest)
-		b = binary.AppendUvarint(b, uint64(len(s.counts)))
-		for _, v := range s.counts {
-			b = binary.AppendVarint(b, v)
-		}
-		b = binary.AppendUvarint(b, uint64(len(s.measures)))
-		for _, v := range s.measures {
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
-		}
+		b = appendNumbers(b, s.counts, s.measures)
 	}
 	return b
+}
+
+func appendNumbers(b []byte, counts []int64, measures []float64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(counts)))
+	for _, v := range counts {
+		b = binary.AppendVarint(b, v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(measures)))
+	for _, v := range measures {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	return b
+}
+
+func appendBytes[T string | []byte](b []byte, v T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }
 
 // appendTexts adds the form of what seldom changes to b.
@@ -142,16 +158,14 @@ func (r *roster) appendTexts(b []byte) []byte {
 	b = append(b, textsForm)
 	b = binary.AppendUvarint(b, uint64(len(r.slots)))
 	for i := range r.slots {
-		b = binary.AppendUvarint(b, uint64(len(r.slots[i].check)))
-		b = append(b, r.slots[i].check...)
-		b = binary.AppendUvarint(b, uint64(len(r.slots[i].body)))
-		b = append(b, r.slots[i].body...)
+		b = appendBytes(b, r.slots[i].check)
+		b = appendBytes(b, r.slots[i].body)
 	}
 	return b
 }
 
-// readRoster reads the stored form back. Slots of which nothing was ever reported
-// have order 0.
+// readRoster reads the stored form back and keeps texts. Slots of which nothing was
+// ever reported have order 0.
 func readRoster(hot, texts []byte) (*roster, error) {
 	r := newRoster()
 	t := cursor{b: texts}
@@ -161,7 +175,7 @@ func readRoster(hot, texts []byte) (*roster, error) {
 	for n := t.count(2); n > 0 && t.err == nil; n-- {
 		check := string(t.bytes())
 		i := r.slot(check)
-		r.slots[i].body = append([]byte(nil), t.bytes()...)
+		r.slots[i].body = slices.Clip(t.bytes())
 	}
 	if t.err != nil {
 		return nil, fmt.Errorf("texts: %w", t.err)
@@ -171,7 +185,7 @@ func readRoster(hot, texts []byte) (*roster, error) {
 	if form := h.byte(); form != hotForm {
 		return nil, fmt.Errorf("state is of form %d, this program reads form %d", form, hotForm)
 	}
-	if layout := h.fixed(); layout != r.layout() {
+	if layout := h.fixed(); layout != r.sequence() {
 		return nil, errors.New("state and texts do not belong together")
 	}
 	if n := h.count(12); n != len(r.slots) {
@@ -182,14 +196,7 @@ func readRoster(hot, texts []byte) (*roster, error) {
 		s.order, s.at = h.uvarint(), h.varint()
 		s.received, s.offset = s.at+h.varint(), h.varint()
 		s.digest = h.fixed()
-		s.counts = make([]int64, h.count(1))
-		for j := range s.counts {
-			s.counts[j] = h.varint()
-		}
-		s.measures = make([]float64, h.count(8))
-		for j := range s.measures {
-			s.measures[j] = math.Float64frombits(h.fixed())
-		}
+		s.counts, s.measures = h.numbers()
 	}
 	if h.err != nil {
 		return nil, fmt.Errorf("state: %w", h.err)
@@ -259,6 +266,18 @@ func (c *cursor) count(size int) int {
 		return 0
 	}
 	return int(n)
+}
+
+func (c *cursor) numbers() (counts []int64, measures []float64) {
+	counts = make([]int64, c.count(1))
+	for i := range counts {
+		counts[i] = c.varint()
+	}
+	measures = make([]float64, c.count(8))
+	for i := range measures {
+		measures[i] = math.Float64frombits(c.fixed())
+	}
+	return counts, measures
 }
 
 func (c *cursor) bytes() []byte { return c.take(c.count(1)) }

@@ -117,6 +117,19 @@ func (f *Facts) Heard(check string) time.Time {
 	return time.Time{}
 }
 
+// Latest returns the check's latest conclusive observation as it was last seen,
+// without texts and measures for display.
+func (f *Facts) Latest(check string) (o holdfast.Observation, ok bool) {
+	h := f.checks[check]
+	if h == nil || len(h.seen) == 0 {
+		return o, false
+	}
+	e := &h.seen[len(h.seen)-1]
+	o = e.Observation
+	o.At, o.Received, o.Seq = e.last.at, e.last.received, e.last.seq
+	return o, true
+}
+
 // History returns what is kept of a check, oldest first: what to store so that
 // observing it again gives the same facts. Of a run that said the same it holds
 // the first and the last.
