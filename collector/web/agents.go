@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (s *server) agentsPage(w http.ResponseWriter, r *http.Request) {
 	v := agentsView{}
 	quiet := 0
 	for _, a := range s.c.Agents() {
-		row := newAgentRow(a)
+		row := newAgentRow(clipped(a))
 		row.Services = sorted(hang[a.Name])
 		if isSilent(&a) {
 			quiet++
@@ -60,8 +61,10 @@ func (s *server) agentsPage(w http.ResponseWriter, r *http.Request) {
 		v.Sentence = "No agent has joined yet, and the catalogue names none."
 	case quiet == 0:
 		v.Sentence = "Every agent that has checks is reporting."
+	case quiet == 1:
+		v.Sentence = "1 agent is silent: what it alone can see turns unknown."
 	default:
-		v.Sentence = plural(quiet, "agent is", "agents are") + " silent: what they alone can see turns unknown."
+		v.Sentence = fmt.Sprintf("%d agents are silent: what they alone can see turns unknown.", quiet)
 	}
 	s.show(w, r, http.StatusOK, "agents", "Agents", v)
 }

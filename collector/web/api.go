@@ -97,12 +97,9 @@ func (s *server) apiServices(context.Context, *struct{}) (*answer[Services], err
 	return &answer[Services]{Services{s.c.Now(), services}}, nil
 }
 
-// serviceName is the parameter of routes about one service.
-type serviceName struct {
+func (s *server) apiService(_ context.Context, in *struct {
 	Name string `path:"name" maxLength:"256"`
-}
-
-func (s *server) apiService(_ context.Context, in *serviceName) (*answer[OneService], error) {
+}) (*answer[OneService], error) {
 	p, ok := s.c.Posture(in.Name)
 	if !ok {
 		return nil, huma.Error404NotFound("there is no service " + in.Name + " in the catalogue")
@@ -111,8 +108,8 @@ func (s *server) apiService(_ context.Context, in *serviceName) (*answer[OneServ
 }
 
 func (s *server) apiHistory(ctx context.Context, in *struct {
-	serviceName
-	Limit int `query:"limit" minimum:"1" maximum:"10000" default:"500" doc:"at most so many, the newest"`
+	Name  string `path:"name" maxLength:"256"`
+	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"500" doc:"at most so many, the newest"`
 }) (*answer[History], error) {
 	changes, err := s.c.Changes(ctx, in.Name, in.Limit)
 	if err != nil {

@@ -28,7 +28,6 @@ type bullet struct {
 	Over   string
 	Target bool
 	Say    string // the sentence for who cannot see it
-	rank   float64
 }
 
 // percent writes a share of the width.
@@ -40,7 +39,7 @@ func (b bullet) filled(value, limit time.Duration) bullet {
 		return b
 	}
 	r := float64(value) / float64(limit)
-	b.rank, b.Target = r, true
+	b.Target = true
 	b.Bar = percent(min(r, 1) * tickAt)
 	if value > limit {
 		b.Bad = true
@@ -73,16 +72,16 @@ func lossBullet(s *holdfast.ScenarioPosture, data, current bool, now time.Time) 
 	}
 	switch {
 	case !data:
-		b.Value, b.Target, b.rank = "no data", false, -1
+		b.Value, b.Target = "no data", false
 		b.Say = "No data to lose"
 	case s.Path == "":
-		b.Value, b.Hatch, b.Bad, b.rank = "no path", "b", true, math.Inf(1)
+		b.Value, b.Hatch, b.Bad = "no path", "b", true
 		b.Say = "Data lost now: everything, no path covers it"
 	case current:
 		b = b.filled(0, limit)
 		b.Value, b.Say = "none", "No data lost: the path works on the data itself"
 	case s.Point.IsZero():
-		b.Value, b.Hatch, b.rank = "not known", "u", 1e6
+		b.Value, b.Hatch = "not known", "u"
 		b.Say = "Data lost now: not known, no recovery point was ever seen"
 	default:
 		age := max(0, now.Sub(s.Point))
@@ -103,13 +102,13 @@ func timeBullet(s *holdfast.ScenarioPosture) bullet {
 	t := s.RecoveryTime
 	switch {
 	case t == nil:
-		b.Value, b.Hatch, b.Bad, b.rank = "no path", "b", true, math.Inf(1)
+		b.Value, b.Hatch, b.Bad = "no path", "b", true
 		b.Say = "Time back: never, no path covers it"
 	case t.Unorderable:
-		b.Value, b.Hatch, b.rank = "no order", "u", 1e6
+		b.Value, b.Hatch = "no order", "u"
 		b.Say = "Time back: cannot be told, services wait for each other"
 	case t.AtLeast && t.Total == 0:
-		b.Value, b.Hatch, b.rank = "never run", "u", 1e6
+		b.Value, b.Hatch = "never run", "u"
 		b.Say = "Time back: never measured"
 	default:
 		b = b.filled(t.Total.Std(), limit)
@@ -117,6 +116,41 @@ func timeBullet(s *holdfast.ScenarioPosture) bullet {
 		b.Say = "Time back: " + spoken(t.Total.Std()) + against(t.Total.Std(), limit)
 	}
 	return b
+}
+
+// lossRank and timeRank order scenarios by how bad their figure is: no path, not
+// known, then the multiple of the target.
+func lossRank(s *holdfast.ScenarioPosture, data, current bool, now time.Time) float64 {
+	switch {
+	case !data:
+		return -1
+	case s.Path == "":
+		return math.Inf(1)
+	case current:
+		return 0
+	case s.Point.IsZero():
+		return 1e6
+	}
+	return ratio(now.Sub(s.Point), s.RPO)
+}
+
+func timeRank(s *holdfast.ScenarioPosture) float64 {
+	t := s.RecoveryTime
+	switch {
+	case t == nil:
+		return math.Inf(1)
+	case t.Unorderable, t.AtLeast && t.Total == 0:
+		return 1e6
+	}
+	return ratio(t.Total.Std(), s.RTO)
+}
+
+// ratio is how often a value holds its target; without one it is least of all.
+func ratio(value time.Duration, target holdfast.Objective) float64 {
+	if !target.Stated() {
+		return -0.5
+	}
+	return float64(value) / float64(target.Limit)
 }
 
 // timeText writes a recovery time with how it is known.
@@ -242,10 +276,9 @@ func newEnvelope(p *holdfast.Posture, now time.Time) envelope {
 	if mtpd > 0 {
 		e.MTPD, e.Of = percent(right.x(mtpd)), span(mtpd)
 	}
-	current := currentPaths(p)
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
-		e.Rows = append(e.Rows, newEnvelopeRow(s, len(p.Data) > 0, current[s.Path], left, right, now))
+		e.Rows = append(e.Rows, newEnvelopeRow(s, len(p.Data) > 0, isCurrent(p, s.Path), left, right, now))
 	}
 	return e
 }
@@ -341,13 +374,13 @@ func label(x float64) axisTick {
 	return axisTick{X: percent(x), Anchor: "middle"}
 }
 
-// currentPaths names the paths whose recovery point is now.
-func currentPaths(p *holdfast.Posture) map[string]bool {
-	current := map[string]bool{}
+// isCurrent reports whether a path's recovery point is now: it works on the data
+// itself.
+func isCurrent(p *holdfast.Posture, path string) bool {
 	for i := range p.Paths {
-		if p.Paths[i].Current {
-			current[p.Paths[i].Name] = true
+		if p.Paths[i].Name == path {
+			return p.Paths[i].Current
 		}
 	}
-	return current
+	return false
 }

@@ -120,28 +120,29 @@ func breaksNext(p *holdfast.Posture, now time.Time) *deadline {
 	return nil
 }
 
-// due fills in what breaks next over all services.
+// due fills in what breaks next over all services. Nothing of a service turns
+// before its next change, so only those that change soonest are looked into.
 func (v *overview) due(all []*holdfast.Posture, now time.Time) {
+	soonest := slices.DeleteFunc(slices.Clone(all), func(p *holdfast.Posture) bool { return p.NextChange == nil })
+	slices.SortStableFunc(soonest, func(a, b *holdfast.Posture) int { return a.NextChange.Compare(*b.NextChange) })
 	known := map[time.Time]bool{} // when something turns that can be named
-	for _, p := range all {
-		if p.NextChange == nil {
-			continue
+	for i, p := range soonest {
+		if len(v.Due) >= dueShown && i > 0 && p.NextChange.After(v.Due[dueShown-1].At) {
+			break
 		}
 		list := deadlines(p, now)
 		for _, d := range list {
 			known[d.At] = known[d.At] || d.What != something
 		}
-		if i := slices.IndexFunc(list, func(d deadline) bool { return !d.usual }); i >= 0 {
-			v.Due = append(v.Due, list[i])
+		next := slices.IndexFunc(list, func(d deadline) bool { return !d.usual && (d.What != something || !known[d.At]) })
+		if next < 0 {
+			continue
 		}
+		v.Due = append(v.Due, list[next])
+		slices.SortStableFunc(v.Due, func(a, b deadline) int { return a.At.Compare(b.At) })
+		v.Due = v.Due[:min(len(v.Due), 2*dueShown)]
 	}
 	v.Due = slices.DeleteFunc(v.Due, func(d deadline) bool { return d.What == something && known[d.At] }) // follows from another
-	slices.SortFunc(v.Due, func(a, b deadline) int {
-		if d := a.At.Compare(b.At); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Service, b.Service)
-	})
 	v.Due = v.Due[:min(len(v.Due), dueShown)]
 }
 

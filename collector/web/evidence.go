@@ -51,6 +51,7 @@ func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []
 		}
 		e.Probe, e.On, e.Every = k.Probe, k.On, k.Every
 		if e.Observation, e.Seen = s.c.Observation(id); e.Seen {
+			e.Observation = clipped(e.Observation)
 			e.State = outcomeState(e.Observation.Outcome)
 			e.Facts = append(pairs(e.Observation.Fingerprint), pairs(e.Observation.Facts)...)
 		}

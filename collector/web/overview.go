@@ -115,7 +115,7 @@ func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	for _, c := range changes {
 		p, known := s.c.Posture(c.Service)
 		p.Name = c.Service
-		v.Changes = append(v.Changes, change{c, titleOf(&p), known})
+		v.Changes = append(v.Changes, change{clipped(c), titleOf(&p), known})
 	}
 	title := "Overview"
 	if n := v.count(holdfast.Broken, holdfast.Uncovered, holdfast.Degraded, holdfast.Unknown); n > 0 {
@@ -205,22 +205,27 @@ func (v *overview) tally(all []*holdfast.Posture, f filter) {
 	}
 }
 
-// facts are the two numbers that rule the screen, and when proof runs out next.
+// facts are the two numbers that rule the screen.
 func (v *overview) facts(all []*holdfast.Posture, now time.Time) {
-	var loss, back bullet
+	var lossWorst, backWorst float64
 	var losing, slow *holdfast.Posture
 	for _, p := range all {
-		l, b := worstBullets(p, now)
-		if losing == nil || l.rank > loss.rank {
-			loss, losing = l, p
+		l, b := worstScenarios(p, now)
+		if l == nil {
+			continue
 		}
-		if slow == nil || b.rank > back.rank {
-			back, slow = b, p
+		if r := lossRank(l, len(p.Data) > 0, isCurrent(p, l.Path), now); losing == nil || r > lossWorst {
+			losing, lossWorst = p, r
+		}
+		if r := timeRank(b); slow == nil || r > backWorst {
+			slow, backWorst = p, r
 		}
 	}
 	if losing == nil {
 		return
 	}
+	loss, _ := worstBullets(losing, now)
+	_, back := worstBullets(slow, now)
 	v.Facts = []fact{newFact("Most data at risk", loss, losing), newFact("Slowest recovery", back, slow)}
 }
 
@@ -310,25 +315,28 @@ func newRow(p *holdfast.Posture, columns []string, now time.Time) row {
 
 // worstBullets shows a service by its worst scenario, for loss and time apart.
 func worstBullets(p *holdfast.Posture, now time.Time) (loss, back bullet) {
-	current := currentPaths(p)
-	found := false
+	l, b := worstScenarios(p, now)
+	if l == nil {
+		return bullet{Label: "Data lost now", Value: "–", Say: "No target"}, bullet{Label: "Time back", Value: "–", Say: "No target"}
+	}
+	return lossBullet(l, len(p.Data) > 0, isCurrent(p, l.Path), now), timeBullet(b)
+}
+
+// worstScenarios are those of a service's own in which most would be lost, and
+// recovery takes longest, each against its target; nil: none is asked.
+func worstScenarios(p *holdfast.Posture, now time.Time) (loss, back *holdfast.ScenarioPosture) {
+	var lossWorst, backWorst float64
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
 		if s.AskedBy != "" {
 			continue
 		}
-		l, b := lossBullet(s, len(p.Data) > 0, current[s.Path], now), timeBullet(s)
-		if !found || l.rank > loss.rank {
-			loss = l
+		if r := lossRank(s, len(p.Data) > 0, isCurrent(p, s.Path), now); loss == nil || r > lossWorst {
+			loss, lossWorst = s, r
 		}
-		if !found || b.rank > back.rank {
-			back = b
+		if r := timeRank(s); back == nil || r > backWorst {
+			back, backWorst = s, r
 		}
-		found = true
-	}
-	if !found {
-		loss, back = bullet{Label: "Data lost now", Value: "–", Say: "No target"}, bullet{Label: "Time back", Value: "–", Say: "No target"}
-		loss.rank, back.rank = -1, -1
 	}
 	return loss, back
 }
@@ -371,7 +379,7 @@ func (f *filter) learn(all []*holdfast.Posture) {
 func sorted(set map[string]bool) []string {
 	var list []string
 	for name := range set {
-		if name != "" {
+		if name != "" && len(name) <= maxShown {
 			list = append(list, name)
 		}
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,14 +42,15 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r) {
 		return
 	}
+	p = clipped(p)
 	changes, err := s.c.Changes(r.Context(), name, changesShown)
 	if err != nil {
 		s.log.Error("history cannot be read", "service", name, "err", err)
 	}
 	now, catalogue := s.c.Now(), s.c.Catalogue()
 	v := &serviceView{
-		Posture: &p, Called: titleOf(&p), Catalogue: catalogue.Service(name), Envelope: newEnvelope(&p, now),
-		Score: newScore(&p), Deadlines: deadlines(&p, now), Changes: changes,
+		Posture: &p, Called: titleOf(&p), Catalogue: clipped(catalogue.Service(name)), Envelope: newEnvelope(&p, now),
+		Score: newScore(&p), Deadlines: deadlines(&p, now), Changes: clipped(changes),
 	}
 	own := ownScenarios(&p)
 	if len(own) > 0 {
@@ -75,23 +75,20 @@ func impact(p *holdfast.Posture, now time.Time) []bullet {
 	loss, back := worstBullets(p, now)
 	loss.Label, back.Label = "Data lost against RPO", "Time back against RTO"
 	list := []bullet{loss, back}
-	var worst bullet
+	var worst *holdfast.ScenarioPosture
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
-		if t := s.RecoveryTime; s.AskedBy == "" && s.MTPD > 0 && t != nil && t.Total > 0 && p.Objectives != nil {
-			total := t.Total.Std() + p.Objectives.WRT.Std()
-			b := bullet{Label: "Work resumed against MTPD", Of: span(s.MTPD.Std())}.filled(total, s.MTPD.Std())
-			if b.rank >= worst.rank {
-				with := *t
-				with.Total = holdfast.Duration(total)
-				b.Value = bulletText(timeText(&with))
-				b.Say = "Time back and work after it: " + spoken(total) + against(total, s.MTPD.Std())
-				worst = b
-			}
+		if t := s.RecoveryTime; s.AskedBy == "" && s.MTPD > 0 && t != nil && t.Total > 0 && p.Objectives != nil &&
+			(worst == nil || float64(t.Total)/float64(s.MTPD) > float64(worst.RecoveryTime.Total)/float64(worst.MTPD)) {
+			worst = s
 		}
 	}
-	if worst.Label != "" {
-		list = append(list, worst)
+	if worst != nil {
+		with := *worst.RecoveryTime
+		with.Total += p.Objectives.WRT
+		b := bullet{Label: "Work resumed against MTPD", Of: span(worst.MTPD.Std()), Value: bulletText(timeText(&with))}
+		b.Say = "Time back and work after it: " + spoken(with.Total.Std()) + against(with.Total.Std(), worst.MTPD.Std())
+		list = append(list, b.filled(with.Total.Std(), worst.MTPD.Std()))
 	}
 	return list
 }
@@ -123,43 +120,39 @@ func sentence(p *holdfast.Posture, own []*holdfast.ScenarioPosture, now time.Tim
 	if len(own) == 0 {
 		return "No scenario is asked of " + name + ".", ""
 	}
-	cause := ""
-	if p.Cause != nil {
-		cause = clip(p.Cause.Reason)
-	}
 	if p.State == holdfast.Proven {
-		return provenSentence(name, own, len(p.Data) > 0, currentPaths(p), now), ""
+		return provenSentence(p, own, now), ""
 	}
-	return worstSentence(name, own[0], cause, currentPaths(p), now), othersSentence(own[1:])
+	return worstSentence(p, own[0], now), othersSentence(own[1:])
 }
 
-func provenSentence(name string, own []*holdfast.ScenarioPosture, data bool, current map[string]bool, now time.Time) string {
+func provenSentence(p *holdfast.Posture, own []*holdfast.ScenarioPosture, now time.Time) string {
 	var back, lost time.Duration
 	for _, s := range own {
 		if s.RecoveryTime != nil {
 			back = max(back, s.RecoveryTime.Total.Std())
 		}
-		if !current[s.Path] && !s.Point.IsZero() {
+		if !isCurrent(p, s.Path) && !s.Point.IsZero() {
 			lost = max(lost, now.Sub(s.Point))
 		}
 	}
-	text := "Whatever is asked of it, " + name + " comes back"
+	text := "Whatever is asked of it, " + titleOf(p) + " comes back"
 	if back > 0 {
 		text += " within " + spoken(back)
 	}
 	if lost > 0 {
 		text += ", losing at most the last " + spoken(lost) + " of data"
-	} else if data {
+	} else if len(p.Data) > 0 {
 		text += " without losing data"
 	}
 	return text + ". Every step was shown, and every proof is in date."
 }
 
-func worstSentence(name string, s *holdfast.ScenarioPosture, cause string, current map[string]bool, now time.Time) string {
-	opening := happens(s.Name) + ", " + name
+func worstSentence(p *holdfast.Posture, s *holdfast.ScenarioPosture, now time.Time) string {
+	opening := happens(s.Name) + ", " + titleOf(p)
 	because := ""
-	if cause != "" {
-		because = ": " + cause
+	if p.Cause != nil {
+		because = ": " + clip(p.Cause.Reason)
 	}
 	switch s.State {
 	case holdfast.Uncovered:
@@ -169,7 +162,7 @@ func worstSentence(name string, s *holdfast.ScenarioPosture, cause string, curre
 	case holdfast.Unknown:
 		return opening + " may or may not come back; nobody can tell" + because + "."
 	}
-	text := opening + " comes back" + measures(s, current, now) + "."
+	text := opening + " comes back" + measures(s, isCurrent(p, s.Path), now) + "."
 	switch s.State {
 	case holdfast.Degraded:
 		text += " That misses what was agreed" + because + "."
@@ -182,7 +175,7 @@ func worstSentence(name string, s *holdfast.ScenarioPosture, cause string, curre
 }
 
 // measures says in how long, and with how much lost.
-func measures(s *holdfast.ScenarioPosture, current map[string]bool, now time.Time) string {
+func measures(s *holdfast.ScenarioPosture, current bool, now time.Time) string {
 	text := ""
 	if t := s.RecoveryTime; t != nil && t.Total > 0 {
 		text = " in " + spoken(t.Total.Std())
@@ -195,7 +188,7 @@ func measures(s *holdfast.ScenarioPosture, current map[string]bool, now time.Tim
 		text = " in a time nobody has measured"
 	}
 	switch {
-	case current[s.Path]:
+	case current:
 		text += ", with nothing lost"
 	case !s.Point.IsZero():
 		text += ", with the last " + spoken(now.Sub(s.Point)) + " of data lost"
@@ -230,14 +223,6 @@ func enumerate(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
-
-// plural writes a count with its noun.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // dependence is a service this one stands on, with where it counts.

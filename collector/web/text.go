@@ -36,23 +36,13 @@ func words(now func() time.Time) template.FuncMap {
 		"service":  servicePath,
 		"anchor":   anchor,
 		"clip":     clip,
-		"lines":    func(s string) []string { return strings.Split(clip(s), "\n") },
+		"raw":      clipRaw,
+		"lines":    func(s string) []string { return strings.Split(clipRaw(s), "\n") },
 		"percent":  func(f float64) string { return strconv.Itoa(int(math.Round(f*100))) + " %" },
 		"number":   func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) },
 		"join":     func(list []string) string { return clip(strings.Join(list, ", ")) },
 		"short":    shortNeed,
 	}
-}
-
-// maxShown bounds any one text on a page, in bytes.
-const maxShown = 4 << 10
-
-// clip shortens what is too long to read.
-func clip(s string) string {
-	if len(s) <= maxShown {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShown], "") + "…"
 }
 
 // stateWord is how a state is said.
