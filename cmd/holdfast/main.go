@@ -69,7 +69,7 @@ Then:    holdfast status, holdfast service show NAME`,
 		agentCommand(), pluginCommand(), probeCommand(),
 		catalogCommand(), judgeCommand(),
 		collectorCommand(), statusCommand(), serviceCommand(), agentsCommand(), recordCommand(),
-		benchCommand(),
+		demoCommand(), benchCommand(),
 		versionCommand(),
 	)
 	return root
