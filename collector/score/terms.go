@@ -90,7 +90,9 @@ func looserThan(term, was, is string) bool {
 	}
 	switch {
 	case strings.HasPrefix(term, "scenario "), strings.Contains(term, " scenario "):
-		return was == termAsked && is == termLeftOut
+		return was == termAsked && is != termAsked
+	case strings.Contains(term, " in ") && is == "":
+		return false // the scenario is not asked any more: its own line says so
 	case strings.HasPrefix(term, "cost "):
 		return smaller(is, was)
 	case term == "tier":
@@ -207,13 +209,27 @@ func TermChanges(old, new *holdfast.Catalogue, at time.Time) []holdfast.TermChan
 			list = append(list, introduced(s)...)
 			continue
 		}
-		list = append(list, differing(s.Name, serviceTerms(&old.Policy, before), serviceTerms(&new.Policy, s))...)
+		was, is := serviceTerms(&old.Policy, before), serviceTerms(&new.Policy, s)
+		fillScenarioTerms(was, is)
+		fillScenarioTerms(is, was)
+		list = append(list, differing(s.Name, was, is)...)
 	}
 	for i := range list {
 		list[i].At = at.UTC()
 	}
 	slices.SortFunc(list, compareChanges)
 	return list
+}
+
+// fillScenarioTerms adds to a the objectives that b states for a scenario and a does
+// not: where a asks the scenario, those of its BIA hold there.
+func fillScenarioTerms(a, b map[string]string) {
+	for term := range b {
+		objective, scenario, ok := strings.Cut(term, " in ")
+		if _, stated := a[term]; ok && !stated && a["scenario "+scenario] == termAsked {
+			a[term] = a[objective]
+		}
+	}
 }
 
 func differing(service string, was, is map[string]string) []holdfast.TermChange {
