@@ -18,13 +18,14 @@ build: ## bin/holdfast
 	@$(BUILD) -o bin/holdfast ./cmd/holdfast
 
 test: ## everything, under the race detector, against the real tools
-	@deploy/install-tools restic gcc prometheus strace systemd
+	@deploy/install-tools restic gcc libc6-dev prometheus strace systemd chromium curl
 	@CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: ## format, vet, static analysis, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@$(GO) vet ./...
 	@$(TOOL) staticcheck ./...
+	@deploy/install-tools protobuf-compiler && sh wire/generate.sh && git diff --exit-code --stat wire/wirepb
 
 check: lint test
 
@@ -32,5 +33,7 @@ bench: build ## judging, footprint, ingest
 	@$(GO) test -run '^$$' -bench . -benchmem ./collector/score ./collector/store/bolt ./agent
 	@bin/holdfast bench ingest --data $$(mktemp -d) --duration 30s
 
-generate: ## protocol code, API document, screenshot
-	@$(GO) generate ./...
+generate: ## protocol code, the README's picture
+	@deploy/install-tools protobuf-compiler chromium
+	@sh wire/generate.sh
+	@dir=$$(mktemp -d) && $(GO) test -count=1 ./collector/web -run TestPictures -shots "$$dir" && cp "$$dir/overview-1440-light.png" deploy/overview.png && rm -r "$$dir"

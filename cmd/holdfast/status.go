@@ -143,8 +143,11 @@ func causeText(p holdfast.Posture) string {
 
 // shortAge writes a span in its two largest units: "48s", "14m", "1h05m", "3d4h".
 func shortAge(d time.Duration) string {
-	d = max(d, 0)
 	switch {
+	case d <= 0:
+		return "0s"
+	case d < time.Second:
+		return "<1s"
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < time.Hour:
