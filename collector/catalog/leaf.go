@@ -222,7 +222,8 @@ func (l flag) pointer() *bool {
 	if !l.given() {
 		return nil
 	}
-	return &l.V
+	v := l.V // a pointer into l would keep the whole document alive
+	return &v
 }
 
 // count is a whole number from 0.

@@ -96,8 +96,12 @@ func (f *Facts) Observe(o holdfast.Observation) (changed bool) {
 // answers false where that cannot be said (nothing known, another agent, an older
 // report, facts that carry their own time); then Observe must be called.
 func (f *Facts) Repeat(check, agent string, seq uint64, at, received time.Time) bool {
-	h := f.checks[check]
-	if h == nil || len(h.seen) == 0 || received.After(f.floor) {
+	return f.checks[check].repeat(f.floor, agent, seq, at, received)
+}
+
+// repeat is Facts.Repeat for one check; h may be nil.
+func (h *history) repeat(floor time.Time, agent string, seq uint64, at, received time.Time) bool {
+	if h == nil || len(h.seen) == 0 || received.After(floor) {
 		return false
 	}
 	e := &h.seen[len(h.seen)-1]
@@ -111,10 +115,15 @@ func (f *Facts) Repeat(check, agent string, seq uint64, at, received time.Time) 
 // Heard returns when the check was last seen by its latest conclusive
 // observation; zero: never.
 func (f *Facts) Heard(check string) time.Time {
-	if h := f.checks[check]; h != nil && len(h.seen) > 0 {
-		return h.seen[len(h.seen)-1].last.at
+	return f.checks[check].heard()
+}
+
+// heard is Facts.Heard for one check; h may be nil.
+func (h *history) heard() time.Time {
+	if h == nil || len(h.seen) == 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	return h.seen[len(h.seen)-1].last.at
 }
 
 // Latest returns the check's latest conclusive observation as it was last seen,

@@ -36,7 +36,8 @@ func (j *judge) posture(s *service) holdfast.Posture {
 	if len(own) > 0 {
 		now = j.judgedAs(own, nil)
 		p.State = holdfast.States[now.rank]
-		p.Score = &now.score
+		points := now.score // a pointer into now would keep all of this judgement's scratch alive
+		p.Score = &points
 		if cause := now.binding.cause(now.rank, nil); cause != nil {
 			p.Cause = &holdfast.Cause{Need: cause.need, State: p.State, Reason: cause.reason}
 		}

@@ -44,8 +44,9 @@ func (m *Model) Observe(f *Facts, o holdfast.Observation) bool {
 // Repeat is Facts.Repeat, and answers besides whether the services concerned must
 // be judged again because the check had run out.
 func (m *Model) Repeat(f *Facts, check, agent string, seq uint64, at, received time.Time) (rejudge, ok bool) {
-	heard := f.Heard(check)
-	if !f.Repeat(check, agent, seq, at, received) {
+	h := f.checks[check]
+	heard := h.heard()
+	if !h.repeat(f.floor, agent, seq, at, received) {
 		return false, false
 	}
 	return m.ranOut(check, heard, received), true
