@@ -7,13 +7,21 @@ import (
 )
 
 const (
-	eventGap  = 250 * time.Millisecond // at most four notices a second
-	eventBeat = 15 * time.Second       // a comment, so that nobody between closes a quiet stream
+	eventGap   = 250 * time.Millisecond // at most four notices a second
+	maxStreams = 2000
+	eventBeat  = 15 * time.Second // a comment, so that nobody between closes a quiet stream
 )
 
 // events tells that something changed, never what: {"rev":N}. Who hears it reads
 // its own page again, so rights and filters are those of the page.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		w.Header().Set("Retry-After", "60")
+		writeProblem(w, http.StatusServiceUnavailable, "too many pages listen already; read again every 30 s instead")
+		return
+	}
+	defer s.streams.Add(-1)
 	changed, stop := s.c.Listen()
 	defer stop()
 	out := http.NewResponseController(w)
@@ -45,6 +53,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		case <-quiet.C:
 			free = true
 		case <-beat.C:
+			if _, err := s.identify(r); err != nil {
+				return // logged out, or run out
+			}
 			fmt.Fprint(w, ": still here\n\n")
 			if out.Flush() != nil {
 				return

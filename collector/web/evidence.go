@@ -36,7 +36,7 @@ func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []
 	}
 	for i := range p.Paths {
 		for _, n := range p.Paths[i].Needs {
-			add(n.Need)
+			add(looksAt(catalogue, p.Name, p.Paths[i].Name, n.Need))
 		}
 	}
 	for i := range p.Findings {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -76,6 +75,12 @@ func newPages(now func() time.Time) (*pages, error) {
 	return p, nil
 }
 
+// contentTypes are those of the static files, whatever this machine thinks of
+// their names.
+var contentTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+}
+
 // static serves the files beside the pages. An address with the right hash never
 // changes its content and may be kept for ever.
 func (p *pages) static(w http.ResponseWriter, r *http.Request) {
@@ -90,7 +95,7 @@ func (p *pages) static(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	w.Header().Set("ETag", `"`+f.hash+`"`)
-	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.content))
 }
 

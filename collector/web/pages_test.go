@@ -247,6 +247,9 @@ func TestService(t *testing.T) {
 		}
 	}
 	doc := page(t, h, "/services/shop")
+	if got := words(one(t, page(t, h, "/services/payments"), "paths", id("paths"))); !strings.Contains(got, "Site loss: degraded") {
+		t.Errorf("a path that is not proven does not say why: %s", got)
+	}
 	evidence := words(one(t, doc, "evidence", id("evidence")))
 	for _, want := range []string{"repository contains errors", "3 of 1204 packs", "failed, damaged"} {
 		if !strings.Contains(evidence, want) {

@@ -99,10 +99,33 @@ type way struct {
 	*holdfast.PathPosture
 	State  holdfast.State // worst of the scenarios it covers; empty: asked about none
 	Covers []holdfast.PathScenario
+	Whys   []why                   // what keeps covered scenarios from being proven
 	Bars   []holdfast.PathScenario // scenarios it does not cover, with the reasons
 	Chain  []link
 	Steps  []step
 	Left   []string // datasets left out, with the reason
+}
+
+// why is what keeps a path from being proven, in the scenarios it is so.
+type why struct {
+	State     holdfast.State
+	Scenarios string
+	Reasons   string
+}
+
+// addWhy tells scenarios with the same state and reasons together.
+func (w *way) addWhy(s holdfast.PathScenario) {
+	if len(s.Reasons) == 0 {
+		return
+	}
+	reasons := strings.Join(s.Reasons, "; ")
+	for i := range w.Whys {
+		if w.Whys[i].State == s.State && w.Whys[i].Reasons == reasons {
+			w.Whys[i].Scenarios += ", " + scenarioTitle(s.Name)
+			return
+		}
+	}
+	w.Whys = append(w.Whys, why{s.State, scenarioTitle(s.Name), reasons})
 }
 
 type link struct {
@@ -120,8 +143,22 @@ type step struct {
 	Known bool
 }
 
+// looksAt is the check behind a need: its own, or one written elsewhere.
+func looksAt(catalogue *holdfast.Catalogue, service, path, need string) string {
+	if s := catalogue.Service(service); s != nil {
+		if p := s.Path(path); p != nil {
+			for i := range p.Needs {
+				if n := &p.Needs[i]; n.ID == need && n.Ref != "" {
+					return n.Ref
+				}
+			}
+		}
+	}
+	return need
+}
+
 // ways lays the recovery paths out; links to evidence only what stands on the page.
-func ways(p *holdfast.Posture, seen []evidence) []way {
+func ways(p *holdfast.Posture, catalogue *holdfast.Catalogue, seen []evidence) []way {
 	on := map[string]*evidence{}
 	for i := range seen {
 		on[seen[i].Check] = &seen[i]
@@ -139,10 +176,11 @@ func ways(p *holdfast.Posture, seen []evidence) []way {
 				w.State = s.State
 			}
 			w.Covers = append(w.Covers, s)
+			w.addWhy(s)
 		}
 		for _, n := range path.Needs {
 			l := link{NeedPosture: n, Short: shortNeed(strings.TrimPrefix(n.Need, p.Name+"/"), path.Name), Shown: shownState(n), Say: clip(n.Reason)}
-			if e := on[n.Need]; e != nil {
+			if e := on[looksAt(catalogue, p.Name, path.Name, n.Need)]; e != nil {
 				l.Anchor = e.Anchor
 				if l.Say == "" {
 					l.Say = clip(e.Observation.Summary)

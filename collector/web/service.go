@@ -62,7 +62,7 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		v.Deadlines, v.Later = v.Deadlines[:deadlinesShown], n-deadlinesShown
 	}
 	v.Evidence = s.evidence(&p, catalogue)
-	v.Ways = ways(&p, v.Evidence)
+	v.Ways = ways(&p, catalogue, v.Evidence)
 	v.depend(catalogue, s.c)
 	s.show(w, r, http.StatusOK, "service", v.Called, v)
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,6 +76,7 @@ type server struct {
 	version string
 	pages   *pages
 	logins  *limiter
+	streams atomic.Int64 // open event streams
 }
 
 // New returns the handler of the pages' port. Hosts are the names, besides those

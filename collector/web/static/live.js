@@ -5,7 +5,7 @@
 (function () {
   'use strict';
   var root = document.documentElement, main = document.getElementById('main'), live = document.getElementById('live'),
-      pauseButton = document.getElementById('pause'), POLL = 30000;
+      pauseButton = document.getElementById('pause'), POLL = 30000, GAP = 1000;
   var etag = '', rev = +main.dataset.rev, wanted = false, reading = false, timer = 0, paused = false, streaming = false,
       fails = 0, seen = Date.now(), lostSince = 0, changed = new Map();
 
@@ -118,7 +118,7 @@
   function again(ms) { clearTimeout(timer); timer = setTimeout(read, ms); }
   function want(ms) {
     wanted = true;
-    if (!document.hidden && !paused && !reading && !lostSince) again(ms);
+    if (!document.hidden && !paused && !reading && !lostSince) again(Math.max(ms, seen + GAP - Date.now()));
   }
   function read() {
     if (reading || paused || document.hidden) { wanted = true; return; }
@@ -135,7 +135,7 @@
     }).then(function () {
       reading = false;
       found();
-      again(wanted ? 150 : POLL);
+      again(wanted ? GAP : POLL);
     }, function () { reading = false; lost(); });
   }
   function heard(n) {
