@@ -42,7 +42,7 @@ you have seen enough.`,
 	f.StringVar(&o.Data, "data", "demo-data", "`folder` for everything it writes")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8480", "`address` of the pages, on loopback")
 	f.StringVar(&scenario, "scenario", "live", "`live|none`: troubles come and go, or it stays calm")
-	f.DurationVar(&o.Hold, "hold", 12*time.Second, "how long a trouble is left to be looked at")
+	f.DurationVar(&o.Hold, "hold", 15*time.Second, "how long a trouble is left to be looked at")
 	_ = f.MarkHidden("hold")
 	_ = cmd.RegisterFlagCompletionFunc("scenario", cobra.FixedCompletions([]string{"live", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -38,9 +38,14 @@ func startDemo(t *testing.T, dir, tmp string, args ...string) *demoRun {
 		}
 		t.Skipf("restic is needed: %v", err)
 	}
-	d := &demoRun{dir: dir, lines: make(chan string, 1000)}
-	d.cmd = exec.Command("/proc/self/exe", append([]string{"demo", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...)
-	d.cmd.Args[0] = "holdfast"
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = append([]string{"holdfast", "demo", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
+	return runDemo(t, cmd, dir, tmp)
+}
+
+func runDemo(t *testing.T, cmd *exec.Cmd, dir, tmp string) *demoRun {
+	t.Helper()
+	d := &demoRun{cmd: cmd, dir: dir, lines: make(chan string, 1000)}
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	d.cmd.Stderr = t.Output()
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -166,34 +171,70 @@ func waitGone(ctx context.Context, t *testing.T, all map[int]string) {
 	}
 }
 
-// TestDemoCalm kills a demo at once, then starts another one on its folder, waits
-// until all is judged, and stops it as Ctrl-C does.
+// TestDemoKilled kills a demo as it starts: nothing it started outlives it, and its
+// folder is taken over by the next.
+func TestDemoKilled(t *testing.T) {
+	t.Parallel()
+	dir, tmp := filepath.Join(t.TempDir(), "demo"), t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	d := startDemo(t, dir, tmp, "--scenario", "none")
+	d.until(ctx, t, "  stop ")
+	all := family(t, d.cmd.Process.Pid)
+	if len(all) < 4 {
+		t.Errorf("got %d processes, want the demo, a collector and two agents", len(all))
+	}
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.cmd.Wait()
+	waitGone(ctx, t, all)
+
+	d = startDemo(t, dir, tmp, "--scenario", "none")
+	d.until(ctx, t, "is built anew")
+	all = family(t, d.cmd.Process.Pid)
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	d.ends(t)
+	waitGone(ctx, t, all)
+	checkOnly(t, tmp)
+}
+
+// ends waits for the demo to end by itself.
+func (d *demoRun) ends(t *testing.T) {
+	t.Helper()
+	for line := range d.lines {
+		t.Log(line)
+	}
+	if err := d.cmd.Wait(); err != nil {
+		t.Errorf("stopped demo: %v, want exit 0", err)
+	}
+}
+
+// TestDemoCalm waits until all is judged, and stops the demo as Ctrl-C does.
 func TestDemoCalm(t *testing.T) {
 	t.Parallel()
 	base, tmp := t.TempDir(), t.TempDir()
-	dir := filepath.Join(base, "demo")
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-
-	killed := startDemo(t, dir, tmp, "--scenario", "none")
-	killed.until(ctx, t, "  stop ")
-	left := family(t, killed.cmd.Process.Pid)
-	if len(left) < 4 {
-		t.Errorf("got %d processes, want the demo, a collector and two agents", len(left))
-	}
-	if err := killed.cmd.Process.Kill(); err != nil {
+	d := startDemo(t, filepath.Join(base, "demo"), tmp, "--scenario", "none")
+	d.until(ctx, t, "Judged ")
+	d.calm(t)
+	all := family(t, d.cmd.Process.Pid)
+	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	_ = killed.cmd.Wait()
-	waitGone(ctx, t, left)
+	d.ends(t)
+	waitGone(ctx, t, all)
+	checkOnly(t, base, "demo")
+	checkOnly(t, tmp)
+}
 
-	d := startDemo(t, dir, tmp, "--scenario", "none")
-	d.until(ctx, t, "is built anew")
-	d.until(ctx, t, "Judged ")
-	var status struct {
-		Schema   string
-		Services []holdfast.Posture
-	}
+// calm reports where a service is unknown, or a tier has none that is proven.
+func (d *demoRun) calm(t *testing.T) {
+	t.Helper()
+	var status struct{ Services []holdfast.Posture }
 	d.ask(t, &status, "status")
 	proven := map[int]bool{}
 	for _, s := range status.Services {
@@ -207,20 +248,37 @@ func TestDemoCalm(t *testing.T) {
 	if diff := cmp.Diff(map[int]bool{1: true, 2: true, 3: true, 4: true}, proven); diff != "" || len(status.Services) < 6 {
 		t.Errorf("tiers with a proven service, of %d services (-want +got):\n%s", len(status.Services), diff)
 	}
+}
 
-	all := family(t, d.cmd.Process.Pid)
+// TestDemoWithoutRestic hides restic from the demo and all it starts: everything is
+// judged all the same, on file archives.
+func TestDemoWithoutRestic(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to hide restic in a mount namespace of its own")
+	}
+	base, tmp := t.TempDir(), t.TempDir()
+	dir := filepath.Join(base, "demo")
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	hide := `for f in /usr/bin/restic /usr/local/bin/restic; do [ ! -e $f ] || mount --bind /dev/null $f; done; exec "$0" "$@"`
+	holdfast := filepath.Join(tmp, "holdfast")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, holdfast); err != nil {
+		t.Fatal(err)
+	}
+	d := runDemo(t, exec.Command("/usr/bin/unshare", "--mount", "--", "/bin/sh", "-c", hide, holdfast,
+		"demo", "--data", dir, "--listen", "127.0.0.1:0", "--scenario", "none"), dir, tmp)
+	d.until(ctx, t, "restic is not installed")
+	d.until(ctx, t, "Judged ")
+	d.calm(t)
 	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	d.until(ctx, t, "Nothing runs any more")
-	for range d.lines { // to its end
-	}
-	if err := d.cmd.Wait(); err != nil {
-		t.Errorf("interrupted demo: %v, want exit 0", err)
-	}
-	waitGone(ctx, t, all)
-	checkOnly(t, base, "demo")
-	checkOnly(t, tmp)
+	d.ends(t)
 }
 
 // checkOnly reports whether a folder holds these entries and no others.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"text/template"
@@ -17,7 +16,8 @@ var catalogueFiles embed.FS
 // terms are what the demo declares. Some change while it lives; the rest stands in
 // the files under catalogue.
 type terms struct {
-	estate *estate
+	estate  *estate
+	written map[string]string // file → as last written
 
 	Restic        bool
 	Folder        string // quoted, as paths in the catalogue are
@@ -29,7 +29,7 @@ type terms struct {
 }
 
 func newTerms(e *estate) *terms {
-	return &terms{estate: e, Restic: e.restic != "", Folder: strconv.Quote(e.folder), PaymentsPlan: 7, ShopImmutable: true}
+	return &terms{estate: e, written: map[string]string{}, Restic: e.restic != "", Folder: strconv.Quote(e.folder), PaymentsPlan: 7, ShopImmutable: true}
 }
 
 // project sets up a new project in place of the one before.
@@ -38,8 +38,8 @@ func (t *terms) project(n int) {
 	t.ProjectSince = time.Now().UTC().Format(time.RFC3339)
 }
 
-// write writes the catalogue into a folder. A file that would stay as the demo
-// last wrote it is not touched, and one changes as a whole.
+// write writes the catalogue into a folder: the files that differ from what it
+// wrote last, each as a whole. What somebody edits in the others stays.
 func (t *terms) write(folder string) error {
 	functions := template.FuncMap{"probe": t.probe, "test": t.test, "plan": t.plan, "endpoint": t.endpoint}
 	entries, err := catalogueFiles.ReadDir("catalogue")
@@ -59,13 +59,13 @@ func (t *terms) write(folder string) error {
 		if err := parsed.Execute(&text, t); err != nil {
 			return err
 		}
-		file := filepath.Join(folder, name)
-		if was, err := os.ReadFile(file); err == nil && bytes.Equal(was, text.Bytes()) {
+		if t.written[name] == text.String() {
 			continue
 		}
-		if err := writeWhole(file, text.Bytes()); err != nil {
+		if err := writeWhole(filepath.Join(folder, name), text.Bytes()); err != nil {
 			return err
 		}
+		t.written[name] = text.String()
 	}
 	return nil
 }

@@ -98,8 +98,12 @@ func (d *Demo) work(outer context.Context) error {
 	working := make(chan struct{})
 	go func() { defer close(working); d.jobs.run(ctx) }()
 	err := d.start(ctx)
-	if err == nil {
+	switch {
+	case err != nil:
+	case d.Live:
 		err = d.live(ctx)
+	default:
+		err = d.calm(ctx)
 	}
 	cause := context.Cause(ctx)
 	stop(nil)
@@ -187,6 +191,7 @@ func (d *Demo) start(ctx context.Context) error {
 	if err := d.people.renew(ctx); err != nil {
 		return err
 	}
+	d.say("Waiting until everything is judged …")
 	calm := func(s map[string]holdfast.Posture) bool {
 		return len(s) >= len(services) && worst(s) == holdfast.Proven
 	}
@@ -197,7 +202,7 @@ func (d *Demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("%s\nJudged %s after the build. Cadences that an organisation counts in weeks are minutes here.",
+	d.say("\n%s\n\nJudged %s after the build. Cadences that an organisation counts in weeks are minutes here.",
 		strings.TrimRight(table, "\n"), holdfast.Duration(time.Since(began).Round(time.Second)))
 	return nil
 }
@@ -248,8 +253,11 @@ allow: [restic.*]
 	return os.WriteFile(d.folder.agent(name, ".yaml"), []byte(config), 0o600)
 }
 
-func (d *Demo) startAgent(name string) (err error) {
-	d.agents[name], err = d.run(name, "agent", "--config", d.folder.agent(name, ".yaml"))
+func (d *Demo) startAgent(name string) error {
+	p, err := d.run(name, "agent", "--config", d.folder.agent(name, ".yaml"))
+	if err == nil {
+		d.agents[name] = p
+	}
 	return err
 }
 

@@ -81,11 +81,7 @@ type dataset struct {
 // lives.
 func newEstate(folder string, live bool) (*estate, error) {
 	e := &estate{folder: filepath.Join(folder, "estate"), endpoints: map[string]*endpoint{}}
-	for _, dir := range []string{"/usr/bin", "/usr/local/bin"} { // where agents look for tools
-		if info, err := os.Stat(filepath.Join(dir, "restic")); err == nil && info.Mode().IsRegular() && e.restic == "" {
-			e.restic = filepath.Join(dir, "restic")
-		}
-	}
+	e.restic = findRestic()
 	for i, k := range kept {
 		if k.dataset == projectData && !live {
 			continue
@@ -106,6 +102,16 @@ func newEstate(folder string, live bool) (*estate, error) {
 	var err error
 	e.authority, err = newAuthority(e.path("ams", "ca.pem"))
 	return e, err
+}
+
+// findRestic looks where agents look for tools; empty: it is not installed.
+func findRestic() string {
+	for _, file := range []string{"/usr/bin/restic", "/usr/local/bin/restic"} {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			return file
+		}
+	}
+	return ""
 }
 
 // path returns the folder of something at a site.

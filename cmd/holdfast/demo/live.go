@@ -10,10 +10,9 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-// Limits of waiting for a posture while the demo lives.
 const (
-	shownWithin = 4 * time.Minute
-	renewEvery  = 20 * time.Second
+	shownWithin = 4 * time.Minute  // a trouble, and its end
+	renewEvery  = 20 * time.Second // people look what is due
 )
 
 // trouble is something that happens to the estate, shows, and is mended.
@@ -36,19 +35,20 @@ func state(s holdfast.State) stage {
 	return stage{shown: func(p holdfast.Posture) bool { return p.State == s }}
 }
 
-// live keeps the estate going until ctx ends: calm, or with troubles that come and
-// go, one after the other and around again.
-func (d *Demo) live(ctx context.Context) error {
-	if !d.Live {
-		d.say("It stays calm. Ctrl-C stops it.")
-	}
-	for round := 1; ; round++ {
-		if !d.Live {
-			if err := d.rest(ctx, renewEvery); err != nil {
-				return err
-			}
-			continue
+// calm lets people do their work until ctx ends, and nothing else happen.
+func (d *Demo) calm(ctx context.Context) error {
+	d.say("It stays calm. Ctrl-C stops it.")
+	for {
+		if err := d.rest(ctx, renewEvery); err != nil {
+			return err
 		}
+	}
+}
+
+// live lets troubles come and go until ctx ends, one after the other and around
+// again.
+func (d *Demo) live(ctx context.Context) error {
+	for round := 1; ; round++ {
 		d.say("\nRound %d. Every state appears and clears again.", round)
 		troubles := d.troubles(round)
 		for i, t := range troubles {
