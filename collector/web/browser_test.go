@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,11 +24,12 @@ import (
 	"github.com/chromedp/chromedp"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
 
 var shots = flag.String("shots", "", "write pictures of the pages to this `folder`")
 
-// browser is a real Chromium with a fresh profile, and what went wrong in it.
+// browser is a tab of Chromium, and what went wrong in it.
 type browser struct {
 	ctx  context.Context
 	host string // the only one it may ask
@@ -61,9 +63,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// newBrowser starts Chromium and logs in.
-func newBrowser(t *testing.T, s *site) *browser {
-	t.Helper()
+// TestBrowser opens the pages in a real Chromium, one tab or two a test.
+func TestBrowser(t *testing.T) {
 	if _, err := exec.LookPath("chromium"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("no chromium: apt-get install -y --no-install-recommends chromium")
@@ -75,8 +76,26 @@ func newBrowser(t *testing.T, s *site) *browser {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.NoFirstRun) // its profile is new and goes with it
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stopAlloc)
-	ctx, stop := chromedp.NewContext(alloc)
+	defer stopAlloc()
+	chromium, stop := chromedp.NewContext(alloc)
+	defer stop()
+	if err := chromedp.Do(chromium); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	t.Run("an update comes in place", func(t *testing.T) { testUpdateInPlace(t, chromium) })
+	t.Run("tabs share one stream", func(t *testing.T) { testOneStream(t, chromium) })
+	t.Run("a lost connection is said", func(t *testing.T) { testLostConnection(t, chromium) })
+	t.Run("no page scrolls sideways", func(t *testing.T) { testNarrow(t, chromium) })
+	t.Run("ages are written alike", func(t *testing.T) { testAgesAlike(t, chromium) })
+	if *shots != "" {
+		t.Run("pictures", func(t *testing.T) { testPictures(t, chromium) })
+	}
+}
+
+// open opens a tab on a site and logs in.
+func open(t *testing.T, chromium context.Context, s *site) *browser {
+	t.Helper()
+	ctx, stop := chromedp.NewContext(chromium)
 	t.Cleanup(stop)
 	u, err := url.Parse(s.URL)
 	if err != nil {
@@ -157,11 +176,11 @@ func until(expression string) chromedp.Action[chromedp.Void] {
 	return chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
 }
 
-// TestUpdateInPlace: a change reaches an open page by itself and disturbs nobody
+// testUpdateInPlace: a change reaches an open page by itself and disturbs nobody
 // who reads, types or has something open.
-func TestUpdateInPlace(t *testing.T) {
+func testUpdateInPlace(t *testing.T, chromium context.Context) {
 	s := newSite(t)
-	b := newBrowser(t, s)
+	b := open(t, chromium, s)
 	live := `document.getElementById('live').hasAttribute('data-on') && document.getElementById('live').textContent.includes('Live')`
 
 	// The overview: text being typed stays, the row turns, nobody is moved.
@@ -197,10 +216,10 @@ func TestUpdateInPlace(t *testing.T) {
 	b.run(t, until(fmt.Sprintf("%s !== %q", age, get[string](t, b, age)))) // runs by the second
 }
 
-// TestOneStream: two tabs share one stream, and both hear of changes.
-func TestOneStream(t *testing.T) {
+// testOneStream: two tabs share one stream, and both hear of changes.
+func testOneStream(t *testing.T, chromium context.Context) {
 	s := newSite(t)
-	b := newBrowser(t, s)
+	b := open(t, chromium, s)
 	live := until(`document.getElementById('live').textContent.includes('Live')`)
 	b.run(t, live)
 	tab, stop := chromedp.NewContext(b.ctx)
@@ -224,10 +243,10 @@ func TestOneStream(t *testing.T) {
 	}
 }
 
-// TestLostConnection: a page that is not live says so, and finds back by itself.
-func TestLostConnection(t *testing.T) {
+// testLostConnection: a page that is not live says so, and finds back by itself.
+func testLostConnection(t *testing.T, chromium context.Context) {
 	s := newSite(t)
-	b := newBrowser(t, s)
+	b := open(t, chromium, s)
 	b.mu.Lock()
 	b.allowed = "net::ERR_"
 	b.mu.Unlock()
@@ -242,10 +261,13 @@ func TestLostConnection(t *testing.T) {
 	b.run(t, until(`!document.documentElement.dataset.conn && document.getElementById('lost').hidden && document.getElementById('live').textContent.includes('Live')`))
 }
 
-// TestNarrow: no page scrolls sideways, at 320 pixels or any usual width.
-func TestNarrow(t *testing.T) {
+// testNarrow: no page scrolls sideways, at 320 pixels or any usual width.
+func testNarrow(t *testing.T, chromium context.Context) {
 	s := newSite(t)
-	b := newBrowser(t, s)
+	b := open(t, chromium, s)
+	b.mu.Lock()
+	b.allowed = "404" // of the page that is not there
+	b.mu.Unlock()
 	for _, width := range []int64{320, 390, 768, 1024, 1440} {
 		for _, target := range []string{"/", "/services/payments", "/services/legacy", "/agents", "/nothing"} {
 			b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target))
@@ -256,19 +278,13 @@ func TestNarrow(t *testing.T) {
 			}
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.faults = nil // the 404 is meant; the other tests watch for errors
 }
 
-// TestPictures writes what a designer should look at: go test -run Pictures -shots DIR.
-func TestPictures(t *testing.T) {
-	if *shots == "" {
-		t.Skip("only with -shots")
-	}
+// testPictures writes what a designer should look at: go test -run Browser/pictures -shots DIR.
+func testPictures(t *testing.T, chromium context.Context) {
 	s := newSite(t)
 	s.estate.agents[1].Connected, s.estate.agents[1].LastHeard = false, noon.Add(-4*time.Minute)
-	b := newBrowser(t, s)
+	b := open(t, chromium, s)
 	for name, target := range map[string]string{"overview": "/", "payments": "/services/payments", "shop": "/services/shop", "legacy": "/services/legacy", "agents": "/agents"} {
 		for _, width := range []int64{1440, 390} {
 			for _, theme := range []string{"light", "dark"} {
@@ -285,6 +301,27 @@ func TestPictures(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+		}
+	}
+}
+
+// testAgesAlike: the script keeps ages running in the server's own words.
+func testAgesAlike(t *testing.T, chromium context.Context) {
+	s := newSite(t)
+	b := open(t, chromium, s)
+	ages := []time.Duration{0, 50 * time.Second, 200 * time.Second, 10 * time.Minute, time.Hour, 65 * time.Minute, 10 * time.Hour, 47 * time.Hour, 48 * time.Hour, 400 * 24 * time.Hour}
+	for _, d := range ages {
+		stamp := s.estate.now().Add(-d).UTC().Format(time.RFC3339Nano)
+		get[bool](t, b, fmt.Sprintf(`(() => { const e = document.createElement('time'); e.dateTime = %q; e.dataset.t = 'ago'; e.className = 'probe'; document.body.append(e); return true })()`, stamp))
+	}
+	b.run(t, until(`Array.from(document.querySelectorAll('.probe')).every(e => e.textContent)`))
+	for i, got := range get[[]string](t, b, `Array.from(document.querySelectorAll('.probe')).map(e => e.textContent)`) {
+		var want []string // it may have run on for some seconds
+		for late := range 6 {
+			want = append(want, web.Span(ages[i]+time.Duration(late)*time.Second)+" ago")
+		}
+		if !slices.Contains(want, got) {
+			t.Errorf("%v: the script writes %q, the server one of %q", ages[i], got, want)
 		}
 	}
 }

@@ -145,36 +145,3 @@ func (v *overview) due(all []*holdfast.Posture, now time.Time) {
 	v.Due = slices.DeleteFunc(v.Due, func(d deadline) bool { return d.What == something && known[d.At] }) // follows from another
 	v.Due = v.Due[:min(len(v.Due), dueShown)]
 }
-
-// policyNote says that proof ages faster here than anywhere real.
-type policyNote struct {
-	Name  string
-	Tiers []policyTier
-}
-
-type policyTier struct {
-	Tier  int
-	Terms []string
-}
-
-// newPolicyNote returns a note where the policy asks for proof oftener than daily,
-// as a demo's does, else nil.
-func newPolicyNote(c *holdfast.Catalogue) *policyNote {
-	note, fast := policyNote{Name: clip(c.Policy.Name)}, false
-	for i, t := range c.Policy.Tiers {
-		tier := policyTier{Tier: i + 1}
-		for _, rung := range holdfast.Rungs {
-			if every := t.Cadence(rung); every > 0 {
-				tier.Terms = append(tier.Terms, string(rung)+" "+span(every.Std()))
-				fast = fast || every < holdfast.Day
-			}
-		}
-		if len(tier.Terms) > 0 {
-			note.Tiers = append(note.Tiers, tier)
-		}
-	}
-	if !fast {
-		return nil
-	}
-	return &note
-}

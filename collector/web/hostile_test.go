@@ -55,8 +55,8 @@ func poison(v reflect.Value, text string) {
 	}
 }
 
-// closed are the fields that keep their value: the closed lists, and the names
-// that lead from one thing to the next.
+// poisonPosture poisons a posture but for the closed lists and the names that lead
+// from one thing to the next.
 func poisonPosture(p *holdfast.Posture, text string) {
 	kept := *p
 	copied := clonePosture(*p)

@@ -4,9 +4,10 @@
 //
 //   - web.go: what is read, the routes; auth.go, limit.go, hosts.go: who may
 //   - api.go, apidoc.go: the JSON API and the document that describes it
-//   - pages.go, events.go: how a page is rendered, how it hears of changes
-//   - overview.go, service.go (with score.go, evidence.go), agents.go, login.go: one file a page
-//   - chart.go, text.go: geometry and words; templates only place them
+//   - pages.go, events.go, clip.go: how a page is rendered, how it hears of changes
+//   - overview.go (with filter.go, deadline.go), service.go (with score.go,
+//     evidence.go), agents.go, login.go: one file a page
+//   - chart.go, envelope.go, text.go: geometry and words; templates only place them
 //   - templates/, static/: served as they are in git, nothing is built
 package web
 
