@@ -151,6 +151,7 @@ func TestAgentKeepsProbingWithoutItsCollector(t *testing.T) {
 			outcomes[obs.Check+" "+string(obs.Reason)] = obs.Outcome
 		}
 	}
+	delete(outcomes, "s/p/count timeout") // a machine too busy to start a plugin in 0.9 s
 	if outcomes["s/p/count "] != holdfast.OK || outcomes["s/p/intact refused"] != holdfast.OutcomeUnknown || len(outcomes) != 2 {
 		t.Errorf("spooled %v, want the count ok, the refused check unknown, nothing else", outcomes)
 	}

@@ -325,7 +325,7 @@ func TestDeadline(t *testing.T) {
 func TestDeafMount(t *testing.T) {
 	dir, hangUp := probetest.DeafMount(t)
 	p := files.Probes()[0]
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	o, err := p.Observe(ctx, request(t, dir))
 	must(t, err)

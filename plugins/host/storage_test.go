@@ -139,7 +139,7 @@ func TestDeafStorage(t *testing.T) {
 	p := find(t, "host.disk")
 	request := probe.Request{Settings: settings(t, "path", dir)}
 	for range 3 {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		o, err := p.Observe(ctx, request)
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long what is asked has in tests of silence.
-const patience = 300 * time.Millisecond
+const patience = 2 * time.Second
 
 // find returns the probe of a name among those given.
 func find(t *testing.T, all []probe.Probe, name string) probe.Probe {
