@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -62,22 +63,48 @@ func times(r float64) string {
 	return ">999×"
 }
 
-// lossBullet shows what would be lost in a scenario, against its RPO. Current is
-// whether the path works on the data itself, data whether there is any.
-func lossBullet(s *holdfast.ScenarioPosture, data, current bool, now time.Time) bullet {
+// standing is a scenario with what of its service its figures depend on.
+type standing struct {
+	*holdfast.ScenarioPosture
+	data    bool // there is any
+	current bool // the path works on the data itself: its recovery point is now
+	blocked bool // the best path cannot be walked, whatever was measured once
+}
+
+// stand looks a scenario's surroundings up.
+func stand(p *holdfast.Posture, s *holdfast.ScenarioPosture) standing {
+	x := standing{ScenarioPosture: s, data: len(p.Data) > 0}
+	for i := range p.Paths {
+		if p.Paths[i].Name == s.Path {
+			x.current = p.Paths[i].Current
+		}
+	}
+	if s.State == holdfast.Broken {
+		x.blocked = slices.ContainsFunc(p.Findings, func(f holdfast.Finding) bool {
+			return f.State == holdfast.Broken && f.Kind == holdfast.Feasibility && slices.Contains(f.Scenarios, s.Name) && slices.Contains(f.Paths, s.Path)
+		})
+	}
+	return x
+}
+
+// lossBullet shows what would be lost in a scenario, against its RPO.
+func lossBullet(s standing, now time.Time) bullet {
 	b := bullet{Label: "Data lost now"}
 	limit := s.RPO.Limit.Std()
 	if s.RPO.Stated() {
 		b.Of, b.Target = span(limit), true
 	}
 	switch {
-	case !data:
+	case !s.data:
 		b.Value, b.Target = "no data", false
 		b.Say = "No data to lose"
 	case s.Path == "":
 		b.Value, b.Hatch, b.Bad = "no path", "b", true
 		b.Say = "Data lost now: everything, no path covers it"
-	case current:
+	case s.blocked:
+		b.Value, b.Hatch, b.Bad = "no way", "b", true
+		b.Say = "Data lost now: cannot be told, the path cannot be walked"
+	case s.current:
 		b = b.filled(0, limit)
 		b.Value, b.Say = "none", "No data lost: the path works on the data itself"
 	case s.Point.IsZero():
@@ -93,7 +120,7 @@ func lossBullet(s *holdfast.ScenarioPosture, data, current bool, now time.Time) 
 }
 
 // timeBullet shows how long recovery takes in a scenario, against its RTO.
-func timeBullet(s *holdfast.ScenarioPosture) bullet {
+func timeBullet(s standing) bullet {
 	b := bullet{Label: "Time back"}
 	limit := s.RTO.Limit.Std()
 	if s.RTO.Stated() {
@@ -104,6 +131,9 @@ func timeBullet(s *holdfast.ScenarioPosture) bullet {
 	case t == nil:
 		b.Value, b.Hatch, b.Bad = "no path", "b", true
 		b.Say = "Time back: never, no path covers it"
+	case s.blocked:
+		b.Value, b.Hatch, b.Bad = "no way", "b", true
+		b.Say = "Time back: never as things stand, the path cannot be walked"
 	case t.Unorderable:
 		b.Value, b.Hatch = "no order", "u"
 		b.Say = "Time back: cannot be told, services wait for each other"
@@ -118,15 +148,17 @@ func timeBullet(s *holdfast.ScenarioPosture) bullet {
 	return b
 }
 
-// lossRank and timeRank order scenarios by how bad their figure is: no path, not
-// known, then the multiple of the target.
-func lossRank(s *holdfast.ScenarioPosture, data, current bool, now time.Time) float64 {
+// lossRank and timeRank order scenarios by how bad their figure is: no path, none
+// that can be walked, not known, then the multiple of the target.
+func lossRank(s standing, now time.Time) float64 {
 	switch {
-	case !data:
+	case !s.data:
 		return -1
 	case s.Path == "":
 		return math.Inf(1)
-	case current:
+	case s.blocked:
+		return 1e9
+	case s.current:
 		return 0
 	case s.Point.IsZero():
 		return 1e6
@@ -134,11 +166,13 @@ func lossRank(s *holdfast.ScenarioPosture, data, current bool, now time.Time) fl
 	return ratio(now.Sub(s.Point), s.RPO)
 }
 
-func timeRank(s *holdfast.ScenarioPosture) float64 {
+func timeRank(s standing) float64 {
 	t := s.RecoveryTime
 	switch {
 	case t == nil:
 		return math.Inf(1)
+	case s.blocked:
+		return 1e9
 	case t.Unorderable, t.AtLeast && t.Total == 0:
 		return 1e6
 	}
@@ -173,15 +207,4 @@ func against(value, limit time.Duration) string {
 		return fmt.Sprintf(" against a target of %s, %s over", spoken(limit), times(float64(value)/float64(limit)))
 	}
 	return " against a target of " + spoken(limit)
-}
-
-// isCurrent reports whether a path's recovery point is now: it works on the data
-// itself.
-func isCurrent(p *holdfast.Posture, path string) bool {
-	for i := range p.Paths {
-		if p.Paths[i].Name == path {
-			return p.Paths[i].Current
-		}
-	}
-	return false
 }

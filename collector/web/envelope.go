@@ -110,17 +110,17 @@ func newEnvelope(p *holdfast.Posture, now time.Time) envelope {
 	}
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
-		e.Rows = append(e.Rows, newEnvelopeRow(s, len(p.Data) > 0, isCurrent(p, s.Path), left, right, now))
+		e.Rows = append(e.Rows, newEnvelopeRow(stand(p, s), left, right, now))
 	}
 	return e
 }
 
-func newEnvelopeRow(s *holdfast.ScenarioPosture, data, current bool, left, right scale, now time.Time) envelopeRow {
+func newEnvelopeRow(s standing, left, right scale, now time.Time) envelopeRow {
 	r := envelopeRow{
 		Name: scenarioTitle(s.Name), Path: clip(s.Path), AskedBy: clip(s.AskedBy), State: s.State,
-		Loss: lossBullet(s, data, current, now), Back: timeBullet(s),
+		Loss: lossBullet(s, now), Back: timeBullet(s),
 	}
-	r.LossText, r.BackText = lossText(s, data, current, now), backText(r.Back, s)
+	r.LossText, r.BackText = lossText(s, now), backText(r.Back, s)
 	if s.Verified.Before(s.Point) {
 		r.Verified = s.Verified
 	}
@@ -165,13 +165,15 @@ func newEnvelopeRow(s *holdfast.ScenarioPosture, data, current bool, left, right
 }
 
 // lossText and backText are the texts over the bars' ends.
-func lossText(s *holdfast.ScenarioPosture, data, current bool, now time.Time) string {
+func lossText(s standing, now time.Time) string {
 	switch {
-	case !data:
+	case !s.data:
 		return "no data to lose"
 	case s.Path == "":
 		return "all lost"
-	case current:
+	case s.blocked:
+		return "no way"
+	case s.current:
 		return "nothing lost"
 	case s.Point.IsZero():
 		return "loss not known"
@@ -179,7 +181,7 @@ func lossText(s *holdfast.ScenarioPosture, data, current bool, now time.Time) st
 	return span(now.Sub(s.Point)) + " lost"
 }
 
-func backText(b bullet, s *holdfast.ScenarioPosture) string {
+func backText(b bullet, s standing) string {
 	if b.Hatch != "" {
 		return string(b.Value)
 	}

@@ -212,10 +212,10 @@ func (v *overview) facts(all []*holdfast.Posture, now time.Time) {
 		if l == nil {
 			continue
 		}
-		if r := lossRank(l, len(p.Data) > 0, isCurrent(p, l.Path), now); losing == nil || r > lossWorst {
+		if r := lossRank(stand(p, l), now); losing == nil || r > lossWorst {
 			losing, lossWorst = p, r
 		}
-		if r := timeRank(b); slow == nil || r > backWorst {
+		if r := timeRank(stand(p, b)); slow == nil || r > backWorst {
 			slow, backWorst = p, r
 		}
 	}
@@ -317,7 +317,7 @@ func worstBullets(p *holdfast.Posture, now time.Time) (loss, back bullet) {
 	if l == nil {
 		return bullet{Label: "Data lost now", Value: "–", Say: "No target"}, bullet{Label: "Time back", Value: "–", Say: "No target"}
 	}
-	return lossBullet(l, len(p.Data) > 0, isCurrent(p, l.Path), now), timeBullet(b)
+	return lossBullet(stand(p, l), now), timeBullet(stand(p, b))
 }
 
 // worstScenarios are those of a service's own in which most would be lost, and
@@ -329,10 +329,11 @@ func worstScenarios(p *holdfast.Posture, now time.Time) (loss, back *holdfast.Sc
 		if s.AskedBy != "" {
 			continue
 		}
-		if r := lossRank(s, len(p.Data) > 0, isCurrent(p, s.Path), now); loss == nil || r > lossWorst {
+		x := stand(p, s)
+		if r := lossRank(x, now); loss == nil || r > lossWorst {
 			loss, lossWorst = s, r
 		}
-		if r := timeRank(s); back == nil || r > backWorst {
+		if r := timeRank(x); back == nil || r > backWorst {
 			back, backWorst = s, r
 		}
 	}

@@ -211,6 +211,9 @@ func TestFastPolicyIsSaid(t *testing.T) {
 func TestService(t *testing.T) {
 	e := newEstate(t, at(noon), troubled(noon))
 	h := handler(t, e)
+	if row := words(one(t, page(t, h, "/"), "row", id("s-shop"))); !strings.Contains(row, "no way of 1h") || !strings.Contains(row, "no way of 4h") {
+		t.Errorf("a path that cannot be walked is shown with its old figures: %s", row)
+	}
 	for _, p := range e.postures {
 		doc := page(t, h, "/services/"+p.Name)
 		if n := len(find(doc, tag("h1"))); n != 1 {

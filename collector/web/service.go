@@ -78,7 +78,7 @@ func impact(p *holdfast.Posture, now time.Time) []bullet {
 	var worst *holdfast.ScenarioPosture
 	for i := range p.Scenarios {
 		s := &p.Scenarios[i]
-		if t := s.RecoveryTime; s.AskedBy == "" && s.MTPD > 0 && t != nil && t.Total > 0 && p.Objectives != nil &&
+		if t := s.RecoveryTime; s.AskedBy == "" && s.MTPD > 0 && t != nil && t.Total > 0 && !stand(p, s).blocked && p.Objectives != nil &&
 			(worst == nil || float64(t.Total)/float64(s.MTPD) > float64(worst.RecoveryTime.Total)/float64(worst.MTPD)) {
 			worst = s
 		}
@@ -132,7 +132,7 @@ func provenSentence(p *holdfast.Posture, own []*holdfast.ScenarioPosture, now ti
 		if s.RecoveryTime != nil {
 			back = max(back, s.RecoveryTime.Total.Std())
 		}
-		if !isCurrent(p, s.Path) && !s.Point.IsZero() {
+		if !stand(p, s).current && !s.Point.IsZero() {
 			lost = max(lost, now.Sub(s.Point))
 		}
 	}
@@ -162,7 +162,7 @@ func worstSentence(p *holdfast.Posture, s *holdfast.ScenarioPosture, now time.Ti
 	case holdfast.Unknown:
 		return opening + " may or may not come back; nobody can tell" + because + "."
 	}
-	text := opening + " comes back" + measures(s, isCurrent(p, s.Path), now) + "."
+	text := opening + " comes back" + measures(stand(p, s), now) + "."
 	switch s.State {
 	case holdfast.Degraded:
 		text += " That misses what was agreed" + because + "."
@@ -175,7 +175,7 @@ func worstSentence(p *holdfast.Posture, s *holdfast.ScenarioPosture, now time.Ti
 }
 
 // measures says in how long, and with how much lost.
-func measures(s *holdfast.ScenarioPosture, current bool, now time.Time) string {
+func measures(s standing, now time.Time) string {
 	text := ""
 	if t := s.RecoveryTime; t != nil && t.Total > 0 {
 		text = " in " + spoken(t.Total.Std())
@@ -188,7 +188,7 @@ func measures(s *holdfast.ScenarioPosture, current bool, now time.Time) string {
 		text = " in a time nobody has measured"
 	}
 	switch {
-	case current:
+	case s.current:
 		text += ", with nothing lost"
 	case !s.Point.IsZero():
 		text += ", with the last " + spoken(now.Sub(s.Point)) + " of data lost"
