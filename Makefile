@@ -36,4 +36,4 @@ bench: build ## judging, footprint, ingest
 generate: ## protocol code, the README's picture
 	@deploy/install-tools protobuf-compiler chromium
 	@sh wire/generate.sh
-	@dir=$$(mktemp -d) && $(GO) test -count=1 ./collector/web -run TestPictures -shots "$$dir" && cp "$$dir/overview-1440-light.png" deploy/overview.png && rm -r "$$dir"
+	@dir=$$(mktemp -d) && $(GO) test -count=1 ./collector/web -run Browser/pictures -shots "$$dir" && cp "$$dir/overview-1440-light.png" deploy/overview.png && rm -r "$$dir"
