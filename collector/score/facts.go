@@ -127,7 +127,8 @@ func (h *history) heard() time.Time {
 }
 
 // Latest returns the check's latest conclusive observation as it was last seen,
-// without texts and measures for display.
+// without texts and measures for display. Its replication and capacity are the
+// caller's to change.
 func (f *Facts) Latest(check string) (o holdfast.Observation, ok bool) {
 	h := f.checks[check]
 	if h == nil || len(h.seen) == 0 {
@@ -136,6 +137,14 @@ func (f *Facts) Latest(check string) (o holdfast.Observation, ok bool) {
 	e := &h.seen[len(h.seen)-1]
 	o = e.Observation
 	o.At, o.Received, o.Seq = e.last.at, e.last.received, e.last.seq
+	if o.Replication != nil {
+		r := *o.Replication
+		o.Replication = &r
+	}
+	if o.Capacity != nil {
+		c := *o.Capacity
+		o.Capacity = &c
+	}
 	return o, true
 }
 
