@@ -127,7 +127,7 @@ func writePaths(w io.Writer, p holdfast.Posture, now time.Time) error {
 		for _, n := range path.Needs {
 			seen := "-"
 			if !n.At.IsZero() {
-				seen = shortAge(now.Sub(n.At)) + " ago"
+				seen = "so for " + shortAge(now.Sub(n.At)) // since the facts were new; they have been seen again since
 			}
 			t.row("  → "+n.Need, string(n.Kind), string(n.Verdict), seen, n.Reason)
 		}

@@ -182,6 +182,9 @@ func ways(p *holdfast.Posture, catalogue *holdfast.Catalogue, seen []evidence) [
 			l := link{NeedPosture: n, Short: shortNeed(strings.TrimPrefix(n.Need, p.Name+"/"), path.Name), Shown: shownState(n), Say: clip(n.Reason)}
 			if e := on[looksAt(catalogue, p.Name, path.Name, n.Need)]; e != nil {
 				l.Anchor = e.Anchor
+				if e.Seen { // a posture dates facts by when they were new, people ask when they were looked at
+					l.At = e.Observation.At
+				}
 				if l.Say == "" {
 					l.Say = clip(e.Observation.Summary)
 				}
