@@ -176,27 +176,22 @@ func (d *Demo) start(ctx context.Context) error {
 			return err
 		}
 	}
-	link, err := d.welcome(ctx)
-	if err != nil {
+	if err := d.welcome(ctx); err != nil {
 		return err
 	}
-	d.say("")
-	d.say("  look      %s   (logs in once, within an hour)", link)
-	d.say("  ask       set -a; . %s; set +a; %s status", quotePath(d.folder.client()), d.Call)
-	d.say("  catalogue %s   (edit it and watch)", d.folder.catalogue())
-	d.say("  logs      %s", filepath.Join(d.folder.path, "*.log"))
-	d.say("  stop      Ctrl-C; it leaves nothing running and nothing behind but %s", d.Data)
-	d.say("")
 	d.people = newPeople(d)
 	if err := d.people.renew(ctx); err != nil {
 		return err
 	}
 	d.say("Waiting until everything is judged …")
-	calm := func(s map[string]holdfast.Posture) bool {
+	err := d.await(ctx, calmWithin, func(s map[string]holdfast.Posture) bool {
 		return len(s) >= len(services) && worst(s) == holdfast.Proven
-	}
-	if err := d.await(ctx, calmWithin, calm); err != nil {
-		d.say("Not calm after %s; this is how it stands:", holdfast.Duration(calmWithin))
+	})
+	switch {
+	case errors.Is(err, errLate):
+		d.say("Not calm after %s. This is how it stands:", holdfast.Duration(calmWithin))
+	case err != nil:
+		return err
 	}
 	table, err := d.holdfast(ctx, "status")
 	if err != nil {
@@ -261,14 +256,24 @@ func (d *Demo) startAgent(name string) error {
 	return err
 }
 
-// welcome writes client.env and returns a link to log in with.
-func (d *Demo) welcome(ctx context.Context) (string, error) {
+// welcome writes client.env and says where everything is.
+func (d *Demo) welcome(ctx context.Context) error {
 	env := fmt.Sprintf("HOLDFAST_URL=http://%s\nHOLDFAST_TOKEN=%s\nHOLDFAST_CA=\n", d.pages, d.token)
 	if err := os.WriteFile(d.folder.client(), []byte(env), 0o600); err != nil {
-		return "", err
+		return err
 	}
 	link, err := d.holdfast(ctx, "collector", "user", "login", "you", "--data", d.folder.collector())
-	return lastLine(link), err
+	if err != nil {
+		return err
+	}
+	d.say("")
+	d.say("  look      %s   (logs in once, within an hour)", lastLine(link))
+	d.say("  ask       set -a; . %s; set +a; %s status", quotePath(d.folder.client()), d.Call)
+	d.say("  catalogue %s   (edit it and watch)", d.folder.catalogue())
+	d.say("  logs      %s", filepath.Join(d.folder.path, "*.log"))
+	d.say("  stop      Ctrl-C; it leaves nothing running and nothing behind but %s", d.Data)
+	d.say("")
+	return nil
 }
 
 // stop ends agents and collector, in this order, so that nothing is lost.

@@ -152,12 +152,12 @@ func (d *Demo) troubles(round int) []trouble {
 			news:    "A new service joins, backed up and never restored: untested",
 			begin:   d.declare(func(t *terms) { t.project(round) }),
 			stages:  []stage{state(holdfast.Untested)},
-			mended:  "Its restore test runs for the first time, and lifts the score.",
+			mended:  "Its data is restored for the first time, which lifts the score.",
 			mend:    d.testProject,
 		},
 		{
 			service: "orders",
-			news:    "The backup job of orders stops: its exposure grows by the second, towards the RPO",
+			news:    "The backup job of orders stops: exposure grows by the second; degraded at the RPO of 75s, broken at the MTDL of 5m if it were left",
 			begin:   func(context.Context) error { d.jobs.stop(book); return nil },
 			stages:  []stage{state(holdfast.Degraded)},
 			mended:  "The backup job runs again, and catches up.",
@@ -172,7 +172,7 @@ func (d *Demo) troubles(round int) []trouble {
 				return err
 			},
 			stages: []stage{state(holdfast.Broken)},
-			mended: "The file is as it was; the next check and the next restore test must pass.",
+			mended: "The file is as it was; the next checks must pass.",
 			mend: func(ctx context.Context) error {
 				err := repair()
 				d.jobs.resume(ctx, ledger)
