@@ -13,7 +13,6 @@ type room struct {
 	needed   holdfast.Bytes // restored size × headroom, raised by a typed amount
 	occupied holdfast.Bytes // by replicas that stand there: counts as free
 	there    bool           // all data stands there already
-	restored bool           // a complete restore there, within its cadence, held as much
 	size     holdfast.Bytes
 }
 
