@@ -8,7 +8,7 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test check lint bench generate
+.PHONY: demo build test check lint soak bench generate
 
 demo: build ## a small estate on this machine: two agents, six services, real backups
 	@deploy/install-tools restic || true
@@ -28,6 +28,10 @@ lint: ## format, vet, static analysis, generated code
 	@deploy/install-tools protobuf-compiler && sh wire/generate.sh && git diff --exit-code --stat wire/wirepb
 
 check: lint test
+
+soak: ## the long tests: a whole round of the demo
+	@deploy/install-tools restic gcc libc6-dev
+	@CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 20m -run TestDemoRound ./cmd/holdfast
 
 bench: build ## judging, footprint, ingest
 	@$(GO) test -run '^$$' -bench . -benchmem ./collector/score ./collector/store/bolt ./agent
