@@ -16,6 +16,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"holdfast": func() { os.Exit(program()) },
+		// The program runs itself as /proc/self/exe. Without this a child would be
+		// the tests again, and start children of its own.
+		"exe": func() { os.Exit(program()) },
 	})
 }
 
