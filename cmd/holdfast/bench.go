@@ -67,6 +67,7 @@ empty, and stays, with the collector's log.`,
 	f.IntVar(&o.Services, "services", o.Services, "services of the catalogue, ten checks each")
 	f.IntVar(&o.Outstanding, "outstanding", o.Outstanding, "reports under way at once, over all agents")
 	f.IntVar(&o.Burst, "burst", o.Burst, "reports under way at once of one agent")
+	f.IntVar(&o.Kills, "kills", 0, "kill -9 the collector so many times under load first, and look each time")
 	f.BoolVar(&o.Unchanged, "unchanged", false, "only times are new")
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/holdfast-monitor/holdfast/agent"
 	"github.com/holdfast-monitor/holdfast/wire"
 	"github.com/holdfast-monitor/holdfast/wire/wirepb"
 )
@@ -19,22 +20,32 @@ import (
 // agentEnd is one agent: its session and what it has to say. One goroutine at a
 // time works on it.
 type agentEnd struct {
-	name   string
-	conn   *grpc.ClientConn
-	stream grpc.ClientStream
-	end    context.CancelFunc
+	name     string
+	identity *agent.Identity
+	conn     *grpc.ClientConn
+	stream   grpc.ClientStream
+	end      context.CancelFunc
 
-	epoch   uint64
-	version string // of the assignment
-	checks  []checkEnd
-	next    int // the check that the next report begins with
-	order   uint64
-	seq     uint64
-	through uint64      // every report up to it is acknowledged
-	acked   []uint64    // every acknowledged report, in the order they were
-	sentAt  []time.Time // of reports above through
-	random  *rand.Rand
-	result  []byte // scratch
+	epoch    uint64
+	welcomed bool
+	version  string // of the assignment
+	checks   []checkEnd
+	next     int // the check that the next report begins with
+	order    uint64
+	seq      uint64
+	through  uint64          // every report up to it is acknowledged
+	waiting  []letter        // reports above through
+	acked    []uint64        // every acknowledged report, in the order they were
+	took     []time.Duration // how long each took
+	random   *rand.Rand
+	result   []byte // scratch
+}
+
+// letter is a report as it was sent.
+type letter struct {
+	bytes []byte
+	at    time.Time
+	acked bool
 }
 
 // checkEnd is a check as its agent sees it.
@@ -55,7 +66,8 @@ func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
-// open begins a session and learns the assignment.
+// open begins a session and learns the assignment. What was sent in the session
+// before and not acknowledged is sent again first.
 func (a *agentEnd) open(ctx context.Context, kinds map[string]*kind) error {
 	ctx, a.end = context.WithCancel(ctx)
 	var err error
@@ -64,12 +76,25 @@ func (a *agentEnd) open(ctx context.Context, kinds map[string]*kind) error {
 	if err != nil {
 		return err
 	}
-	a.epoch = uint64(time.Now().Unix())
+	if a.epoch == 0 {
+		a.epoch = uint64(time.Now().Unix())
+	}
 	err = a.stream.SendMsg(&wirepb.Up{Message: &wirepb.Up_Hello{Hello: &wirepb.Hello{
-		WireVersion: wire.Version, Version: "bench", Hostname: a.name, Machine: a.name, Epoch: a.epoch,
+		WireVersion: wire.Version, Version: "bench", Hostname: a.name, Machine: a.name, Epoch: a.epoch, Assignment: a.version,
 	}}})
-	for err == nil && a.checks == nil {
+	for a.welcomed = false; err == nil && (!a.welcomed || a.checks == nil); {
 		err = a.receive(kinds)
+	}
+	for i := range a.checks { // nothing was acknowledged in this session
+		a.checks[i].first = max(a.checks[i].first, a.seq+1)
+	}
+	for _, l := range a.waiting {
+		if err == nil && !l.acked {
+			err = a.stream.SendMsg(l.bytes)
+		}
+	}
+	for err == nil && a.through < a.seq {
+		err = a.receive(nil)
 	}
 	return err
 }
@@ -82,15 +107,15 @@ func (a *agentEnd) receive(kinds map[string]*kind) error {
 	}
 	switch m := m.GetMessage().(type) {
 	case *wirepb.Down_Welcome:
+		a.welcomed = true
 		return a.pong(m.Welcome.GetNow())
 	case *wirepb.Down_Ping:
 		return a.pong(m.Ping.GetNow())
 	case *wirepb.Down_Ack:
 		for _, seq := range m.Ack.GetSeqs() {
-			if seq <= a.through || seq > a.seq {
-				return fmt.Errorf("report %d was acknowledged, %d to %d wait for it", seq, a.through+1, a.seq)
+			if err := a.acknowledge(seq); err != nil {
+				return err
 			}
-			a.acked = append(a.acked, seq)
 		}
 	case *wirepb.Down_Assignment:
 		if a.checks != nil {
@@ -101,6 +126,20 @@ func (a *agentEnd) receive(kinds map[string]*kind) error {
 		return fmt.Errorf("report %d was refused: %s", m.Refused.GetSeq(), m.Refused.GetReason())
 	case *wirepb.Down_Resend:
 		return fmt.Errorf("report %d was asked for again", m.Resend.GetSeq())
+	}
+	return nil
+}
+
+// acknowledge enters a report into the ledger.
+func (a *agentEnd) acknowledge(seq uint64) error {
+	if seq <= a.through || seq > a.seq || a.waiting[seq-a.through-1].acked {
+		return fmt.Errorf("report %d was acknowledged, which does not wait for it", seq)
+	}
+	l := &a.waiting[seq-a.through-1]
+	l.acked = true
+	a.acked, a.took = append(a.acked, seq), append(a.took, time.Since(l.at))
+	if len(a.acked) == int(a.seq) {
+		a.through, a.waiting = a.seq, a.waiting[:0]
 	}
 	return nil
 }
@@ -124,30 +163,22 @@ func (a *agentEnd) assign(m *wirepb.Assignment, kinds map[string]*kind) error {
 	return nil
 }
 
-// burst sends so many reports and waits until all are acknowledged. It returns how
-// long each took, in the order they were sent.
-func (a *agentEnd) burst(reports int, o *Options, took []time.Duration) ([]time.Duration, error) {
-	a.sentAt = a.sentAt[:0]
+// burst sends so many reports and waits until all are acknowledged.
+func (a *agentEnd) burst(reports int, o *Options) error {
 	for range reports {
 		now := time.Now()
-		a.sentAt = append(a.sentAt, now)
-		if err := a.stream.SendMsg(a.report(o, now)); err != nil {
-			return took, a.why(err)
+		b := a.report(o, now)
+		a.waiting = append(a.waiting, letter{bytes: b, at: now})
+		if err := a.stream.SendMsg(b); err != nil {
+			return a.why(err)
 		}
 	}
-	for known := len(a.acked); a.through < a.seq; known = len(a.acked) {
+	for a.through < a.seq {
 		if err := a.receive(nil); err != nil {
-			return took, err
-		}
-		now := time.Now()
-		for _, seq := range a.acked[known:] {
-			took = append(took, now.Sub(a.sentAt[seq-(a.seq-uint64(reports))-1]))
-		}
-		if len(a.acked) == int(a.seq) {
-			a.through = a.seq
+			return err
 		}
 	}
-	return took, nil
+	return nil
 }
 
 // why returns what ended the session rather than that it has ended.

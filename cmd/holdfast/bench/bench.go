@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,7 @@ type Options struct {
 	Outstanding int  // reports under way at once, over all agents
 	Burst       int  // of one agent
 	Unchanged   bool // nothing but times is new
+	Kills       int  // of the collector, before anything is measured
 	Progress    io.Writer
 }
 
@@ -63,6 +65,9 @@ func (o *Options) Check() error {
 	}
 	if o.Burst < 1 || o.Burst > 16 {
 		faults = append(faults, fmt.Errorf("--burst %d: 1 to 16, the protocol's window", o.Burst))
+	}
+	if o.Kills < 0 || o.Kills > 10_000 {
+		faults = append(faults, fmt.Errorf("--kills %d: 0 to 10000", o.Kills))
 	}
 	if o.Outstanding < o.Burst {
 		faults = append(faults, fmt.Errorf("--outstanding %d: at least --burst %d", o.Outstanding, o.Burst))
@@ -100,6 +105,7 @@ type Result struct {
 	StoreBytes          int64   `json:"store_bytes"`
 	RestartMilliseconds float64 `json:"restart_ms"` // of the collector on what it kept, until it serves
 
+	Kills        int    `json:"kills"`
 	Sent         uint64 `json:"sent"`
 	Acknowledged uint64 `json:"acknowledged"`
 	Found        uint64 `json:"found"`
@@ -134,11 +140,48 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return r, err
 	}
 	defer crowd.close()
+	if err := punish(ctx, o, c, crowd, &r); err != nil {
+		return r, err
+	}
 	if err := measure(ctx, o, c, crowd, &r); err != nil {
 		return r, err
 	}
 	crowd.close()
 	return r, prove(ctx, o, c, crowd, &r)
+}
+
+// punish kills the collector under load, at any instant, and looks each time
+// whether all it had acknowledged is there. What it had not, the agents send again.
+func punish(ctx context.Context, o Options, c *process, crowd *crowd, r *Result) error {
+	for ctx.Err() == nil && r.Kills < o.Kills {
+		ended := make(chan error, 1)
+		go func() { ended <- crowd.report(ctx, o, time.Hour) }()
+		select {
+		case <-time.After(rand.N(300 * time.Millisecond)):
+		case err := <-ended:
+			return err
+		}
+		c.kill()
+		r.Kills++
+		<-ended // with the sessions
+		crowd.close()
+		acked := crowd.acknowledged()
+		found, _, err := find(ctx, c.data, crowd)
+		if err != nil {
+			return err
+		}
+		o.say("kill %d: %d reports acknowledged so far, %d found", r.Kills, acked, found)
+		if r.Found, r.Acknowledged = found, acked; found != acked {
+			return fmt.Errorf("bench: %w after %d kills: %d acknowledged, %d found", ErrLost, r.Kills, acked, found)
+		}
+		if err := c.start(ctx); err != nil {
+			return err
+		}
+		if err := crowd.open(ctx, c); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // measure warms up, then lets the agents report for the duration.

@@ -19,8 +19,7 @@ import (
 // crowd is all agents.
 type crowd struct {
 	agents []*agentEnd
-	took   [][]time.Duration // by worker
-	once   sync.Once
+	kinds  map[string]*kind
 }
 
 // joinAtOnce is how many agents join at a time; a collector lets no more than 16
@@ -33,14 +32,17 @@ func join(ctx context.Context, o Options, c *process) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := &crowd{agents: make([]*agentEnd, o.Agents)}
+	all := &crowd{agents: make([]*agentEnd, o.Agents), kinds: kinds}
 	for i := range all.agents {
 		all.agents[i] = &agentEnd{name: agentName(i), random: rand.New(rand.NewPCG(1, uint64(i)))}
 	}
 	began := time.Now()
-	err = all.each(ctx, joinAtOnce, func(ctx context.Context, _ int, a *agentEnd) error {
-		return a.join(ctx, filepath.Join(o.Data, "agents", a.name), c, kinds)
+	err = all.each(ctx, joinAtOnce, func(ctx context.Context, a *agentEnd) error {
+		return a.join(ctx, filepath.Join(o.Data, "agents", a.name), c)
 	})
+	if err == nil {
+		err = all.open(ctx, c)
+	}
 	if err != nil {
 		all.close()
 		return nil, err
@@ -49,9 +51,8 @@ func join(ctx context.Context, o Options, c *process) (*crowd, error) {
 	return all, nil
 }
 
-// join makes the agent's key and certificate and begins its session. The session
-// ends with close, not with ctx.
-func (a *agentEnd) join(ctx context.Context, dir string, c *process, kinds map[string]*kind) error {
+// join makes the agent's key and certificate.
+func (a *agentEnd) join(ctx context.Context, dir string, c *process) error {
 	token, err := c.token(ctx, a.name)
 	if err != nil {
 		return err
@@ -59,29 +60,33 @@ func (a *agentEnd) join(ctx context.Context, dir string, c *process, kinds map[s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	identity, err := agent.Join(ctx, dir, c.agents, token)
-	if err != nil {
-		return err
-	}
-	config := identity.TLS()
+	a.identity, err = agent.Join(ctx, dir, c.agents, token)
+	return err
+}
+
+// open begins every agent's session.
+func (c *crowd) open(ctx context.Context, p *process) error {
+	return c.each(ctx, joinAtOnce, func(ctx context.Context, a *agentEnd) error {
+		if err := a.dial(p.agents); err != nil {
+			return err
+		}
+		return a.open(context.WithoutCancel(ctx), c.kinds) // the session ends with close
+	})
+}
+
+func (a *agentEnd) dial(address string) (err error) {
+	config := a.identity.TLS()
 	config.NextProtos = []string{"h2"}
-	a.conn, err = grpc.NewClient("passthrough:///"+c.agents, grpc.WithTransportCredentials(credentials.NewTLS(config)),
+	a.conn, err = grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithAuthority(wire.ServerName), grpc.WithDisableServiceConfig(),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
-	if err != nil {
-		return err
-	}
-	return a.open(context.WithoutCancel(ctx), kinds)
+	return err
 }
 
 // first has every agent report once.
 func (c *crowd) first(ctx context.Context, o Options) error {
-	c.took = make([][]time.Duration, o.workers())
-	return c.each(ctx, o.workers(), func(_ context.Context, w int, a *agentEnd) (err error) {
-		c.took[w], err = a.burst(1, &o, c.took[w])
-		return err
-	})
+	return c.each(ctx, o.workers(), func(_ context.Context, a *agentEnd) error { return a.burst(1, &o) })
 }
 
 // report lets the agents report for a time, one after the other and around again.
@@ -94,12 +99,11 @@ func (c *crowd) report(ctx context.Context, o Options, d time.Duration) error {
 	}
 	var wg sync.WaitGroup
 	until := time.Now().Add(d)
-	for w := range o.workers() {
+	for range o.workers() {
 		wg.Go(func() {
 			for ctx.Err() == nil && time.Now().Before(until) {
 				a := <-idle
-				var err error
-				if c.took[w], err = a.burst(o.Burst, &o, c.took[w]); err != nil {
+				if err := a.burst(o.Burst, &o); err != nil {
 					cancel(fmt.Errorf("bench: agent %s: %w", a.name, err))
 				}
 				idle <- a
@@ -111,15 +115,15 @@ func (c *crowd) report(ctx context.Context, o Options, d time.Duration) error {
 }
 
 // each calls f for every agent, so many at once, and stops at the first error.
-func (c *crowd) each(ctx context.Context, workers int, f func(ctx context.Context, worker int, a *agentEnd) error) error {
+func (c *crowd) each(ctx context.Context, workers int, f func(ctx context.Context, a *agentEnd) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan *agentEnd)
 	var wg sync.WaitGroup
-	for w := range workers {
+	for range workers {
 		wg.Go(func() {
 			for a := range queue {
-				if err := f(ctx, w, a); err != nil {
+				if err := f(ctx, a); err != nil {
 					cancel(fmt.Errorf("bench: agent %s: %w", a.name, err))
 				}
 			}
@@ -140,30 +144,29 @@ func (c *crowd) each(ctx context.Context, workers int, f func(ctx context.Contex
 
 // close ends every session.
 func (c *crowd) close() {
-	c.once.Do(func() {
-		for _, a := range c.agents {
-			if a.end != nil {
-				a.end()
-			}
-			if a.conn != nil {
-				_ = a.conn.Close() // its session is over
-			}
+	for _, a := range c.agents {
+		if a.end != nil {
+			a.end()
 		}
-	})
+		if a.conn != nil {
+			_ = a.conn.Close() // its session is over
+		}
+		a.end, a.conn = nil, nil
+	}
 }
 
 // forgetTimes forgets how long reports took so far.
 func (c *crowd) forgetTimes() {
-	for w := range c.took {
-		c.took[w] = c.took[w][:0]
+	for _, a := range c.agents {
+		a.took = a.took[:0]
 	}
 }
 
 // times returns how long reports took.
 func (c *crowd) times() []time.Duration {
 	var all []time.Duration
-	for _, took := range c.took {
-		all = append(all, took...)
+	for _, a := range c.agents {
+		all = append(all, a.took...)
 	}
 	return all
 }

@@ -45,6 +45,7 @@ func (p *process) start(ctx context.Context) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	p.cmd = exec.Command(p.program, "collector", "--data", p.data, "--catalog", p.catalog, "--listen", "127.0.0.1:0", "--agents", "127.0.0.1:0")
+	p.cmd.Args[0] = "holdfast" // a test's binary is the command only by this name, and its tests by any other
 	p.cmd.Stderr, p.cmd.Stdout = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the bench is not its own
 	began := time.Now()
@@ -143,7 +144,7 @@ func (p *process) kill() {
 	}
 	p.cmd.Process.Kill()
 	<-p.done
-	p.cmd = nil
+	p.cmd, p.pages, p.agents = nil, "", ""
 }
 
 // look is what the collector tells of itself and the system of it.
