@@ -3,6 +3,7 @@ package holdfast_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -178,4 +179,32 @@ func TestNoInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestKnownHoles keeps away from versions with published vulnerabilities that the
+// libraries here would choose by themselves: go-plugin asks for a grpc with
+// GO-2026-4762 and GO-2026-6061, and Go below 1.26.6 has CVE-2026-56853.
+func TestKnownHoles(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "google.golang.org/grpc").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := strings.TrimSpace(string(out)); semver(v) < semver("v1.85.0") {
+		t.Errorf("grpc %s, want at least v1.85.0", v)
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(mod), "\ngo ")
+	if v, _, _ := strings.Cut(rest, "\n"); semver("v"+v) < semver("v1.26.6") {
+		t.Errorf("go.mod asks for Go %s, want at least 1.26.6", v)
+	}
+}
+
+// semver makes versions without a suffix comparable.
+func semver(v string) int {
+	var major, minor, patch int
+	fmt.Sscanf(v, "v%d.%d.%d", &major, &minor, &patch)
+	return major*1e6 + minor*1e3 + patch
 }
