@@ -1,6 +1,6 @@
 module github.com/holdfast-monitor/holdfast/tools
 
-go 1.26.0
+go 1.26.6
 
 tool (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc

@@ -1,6 +1,6 @@
 module example.org/tide
 
-go 1.26.0
+go 1.26.6
 
 require github.com/holdfast-monitor/holdfast v0.0.0
 
