@@ -16,22 +16,8 @@ import (
 // what was observed, what was recorded, who is enrolled. Then the catalogue on
 // disk is read; a bad one is refused and the last good one stays.
 func (c *Collector) boot(ctx context.Context) error {
-	err := decodeAll(c.store.Histories(ctx), func(h store.History) ([]holdfast.Observation, error) {
-		list, err := decodeHistory(h.Check, h.Value)
-		if err != nil {
-			return nil, fmt.Errorf("check %s: %w", h.Check, err)
-		}
-		return list, nil
-	}, func(list []holdfast.Observation) {
-		for _, o := range list {
-			c.estate.facts.Observe(o)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("read histories: %w", err)
-	}
-	if err := decodeAll(c.store.AgentReports(ctx), decodeReport, c.intake.recall); err != nil {
-		return fmt.Errorf("read agents' reports: %w", err)
+	if err := c.recallObservations(ctx); err != nil {
+		return err
 	}
 	for r, err := range c.store.Records(ctx) {
 		if err != nil {
@@ -180,6 +166,28 @@ func (c *Collector) putInForce(k *holdfast.Catalogue, s CatalogueStatus) {
 	if changed := c.agents.assign(k); len(changed) > 0 {
 		c.ingest.Reassign(changed...)
 	}
+}
+
+// recallObservations reads what was observed.
+func (c *Collector) recallObservations(ctx context.Context) error {
+	err := decodeAll(c.store.Histories(ctx), func(h store.History) ([]holdfast.Observation, error) {
+		list, err := decodeHistory(h.Check, h.Value)
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", h.Check, err)
+		}
+		return list, nil
+	}, func(list []holdfast.Observation) {
+		for _, o := range list {
+			c.estate.facts.Observe(o)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read histories: %w", err)
+	}
+	if err := decodeAll(c.store.AgentReports(ctx), decodeReport, c.intake.recall); err != nil {
+		return fmt.Errorf("read agents' reports: %w", err)
+	}
+	return nil
 }
 
 // recalled is an agent's stored report, decoded.

@@ -20,8 +20,8 @@ const groupSize = 1024
 // goroutine, run, does all of it; the rest asks.
 //
 // A report is applied first, then made durable, then acknowledged. Should the
-// store not take it, the agent sends it again, and applying it twice changes
-// nothing (package score: order and duplication of evidence never matter).
+// store not take it, the agent sends it again; what was applied stays applied and
+// goes to the store with the next group.
 type intake struct {
 	log    *slog.Logger
 	store  store.Live
@@ -35,12 +35,15 @@ type intake struct {
 	// rosters are written by run under the estate's lock, and read under it.
 	rosters map[string]*roster
 
-	// Run's own.
-	unsaved  map[string]bool  // checks whose history waits for the store
-	observed []store.Observed // changes that wait for the store
-	touched  map[string]bool  // checks to judge anew
-	said     []news           // scratch of read
-	hot      []byte           // scratch of what goes to the store
+	// Run's own: what waits for the store, whether it is new or was refused before.
+	// It goes there together, so that a report is settled with all it said or not.
+	moved    map[string]*roster // by agent
+	unsaved  map[string]bool    // checks with a history
+	observed []store.Observed
+
+	touched map[string]bool // run's own: checks to judge anew
+	said    []news          // run's own: scratch of read
+	hot     []byte          // run's own: scratch of batch
 }
 
 // durable is what is on disk of an agent's reports, and when the last was heard.
@@ -54,7 +57,7 @@ func newIntake(log *slog.Logger, st store.Live, e *estate, count *counters) *int
 		log: log, store: st, estate: e, count: count,
 		queue:   make(chan *ingest.Report, 4*groupSize),
 		durable: map[string]durable{},
-		rosters: map[string]*roster{}, unsaved: map[string]bool{}, touched: map[string]bool{},
+		rosters: map[string]*roster{}, moved: map[string]*roster{}, unsaved: map[string]bool{}, touched: map[string]bool{},
 	}
 }
 
@@ -133,73 +136,58 @@ func (in *intake) refuse(err error) {
 // busy reports whether reports wait to be taken in.
 func (in *intake) busy() bool { return len(in.queue) > 0 }
 
-// group is what becomes durable together.
-type group struct {
-	taken []*ingest.Report // to be answered once it is
-	moved map[string]*roster
-	were  map[string]holdfast.Progress // of those that moved, before
-	batch store.Batch
-}
-
 // take applies reports, makes them durable and answers them.
 func (in *intake) take(ctx context.Context, reports []*ingest.Report) {
 	began := time.Now()
-	g := group{moved: map[string]*roster{}, were: map[string]holdfast.Progress{}}
+	var taken []*ingest.Report // to be answered once they are durable
 	in.estate.mu.Lock()
 	in.estate.facts.Advance(in.estate.now())
 	for _, r := range reports {
-		in.settle(&g, r)
+		if in.settle(r) {
+			taken = append(taken, r)
+		}
 	}
-	in.conclude(&g)
+	batch := in.batch()
 	in.estate.mu.Unlock()
-	if len(g.taken) == 0 {
+	if len(taken) == 0 {
 		return
 	}
-	in.hot = in.hot[:0]
-	for agent, ro := range g.moved {
-		g.batch.Reports = append(g.batch.Reports, in.stored(agent, ro))
-	}
-	g.batch.Observed = in.observed
-	err := in.store.Commit(ctx, g.batch)
+	err := in.store.Commit(ctx, batch)
 	in.count.commits.Observe(time.Since(began).Seconds())
-	in.answer(&g, err)
+	in.answer(taken, err)
 }
 
-// settle applies a report that was not applied before. Reports that are durable
-// already, and those that cannot be taken, are answered at once.
-func (in *intake) settle(g *group, r *ingest.Report) {
+// settle applies a report that was not applied before, and says whether it has to
+// wait for the store: it is not durable yet. Others are answered at once.
+func (in *intake) settle(r *ingest.Report) (waits bool) {
 	ro := in.rosters[r.Agent]
 	if ro == nil {
 		ro = newRoster()
 		in.rosters[r.Agent] = ro
 	}
 	next, isNews, err := r.Settle(ro.settled)
-	if err == nil && !isNews {
-		if g.moved[r.Agent] != nil { // it may have come twice in this group: as durable as its twin
-			g.taken = append(g.taken, r)
-			return
-		}
+	switch {
+	case err != nil:
+	case !isNews && in.progress(r.Agent).Has(r.Epoch, r.Seq):
 		in.count.repeated.Inc()
+	case !isNews: // its twin waits in this group, or the store refused it before
+		in.moved[r.Agent] = ro
+		return true
+	default:
+		var said []news
+		if said, err = in.read(ro, r); err == nil {
+			in.apply(ro, r, said)
+			ro.settled, in.moved[r.Agent] = next, ro
+			return true
+		}
 	}
-	var said []news
-	if err == nil && isNews {
-		said, err = in.read(ro, r)
-	}
-	if err != nil || !isNews {
-		r.Done(err)
-		return
-	}
-	if g.moved[r.Agent] == nil {
-		g.moved[r.Agent], g.were[r.Agent] = ro, ro.settled
-	}
-	in.apply(ro, r, said)
-	ro.settled = next
-	g.taken = append(g.taken, r)
+	r.Done(err)
+	return false
 }
 
-// conclude queues what the group concerns to be judged, and collects the histories
-// that it changed. The caller holds the estate's lock.
-func (in *intake) conclude(g *group) {
+// batch queues what was touched to be judged, and collects what waits for the
+// store. It is good until the next group. The caller holds the estate's lock.
+func (in *intake) batch() store.Batch {
 	if len(in.touched) > 0 {
 		for check := range in.touched {
 			in.estate.touch(check)
@@ -207,44 +195,47 @@ func (in *intake) conclude(g *group) {
 		clear(in.touched)
 		in.estate.rouse()
 	}
+	b := store.Batch{Observed: in.observed}
+	in.hot = in.hot[:0]
+	for agent, ro := range in.moved {
+		b.Reports = append(b.Reports, in.stored(agent, ro))
+	}
 	for check := range in.unsaved {
 		value, err := encodeHistory(in.estate.facts.History(check))
 		if err != nil {
 			in.log.Error("history of a check not saved", "check", check, "err", err)
 			continue
 		}
-		g.batch.Histories = append(g.batch.Histories, store.History{Check: check, Value: value})
+		b.Histories = append(b.Histories, store.History{Check: check, Value: value})
 	}
+	return b
 }
 
 // maxObserved bounds what waits for a store that takes nothing: of more changes the
 // oldest are left out of the history that people read.
 const maxObserved = 100_000
 
-// answer makes known what is durable, or takes it back, and answers the reports.
-func (in *intake) answer(g *group, err error) {
-	in.mu.Lock()
-	for agent, ro := range g.moved {
-		if err != nil {
-			ro.settled, ro.texts = g.were[agent], true
-			continue
-		}
-		ro.texts = false
-		in.durable[agent] = ro.durable()
-	}
-	in.mu.Unlock()
+// answer makes known what is durable now and answers the reports.
+func (in *intake) answer(taken []*ingest.Report, err error) {
 	if err != nil {
 		in.count.unsaved.Inc()
-		in.log.Error("reports not saved; their agents send them again", "reports", len(g.taken), "err", err)
+		in.log.Error("reports not saved; their agents send them again", "reports", len(taken), "err", err)
 		in.observed = in.observed[max(0, len(in.observed)-maxObserved):]
 	} else {
+		in.mu.Lock()
+		for agent, ro := range in.moved {
+			ro.texts = false
+			in.durable[agent] = ro.durable()
+		}
+		in.mu.Unlock()
+		clear(in.moved)
 		clear(in.unsaved)
 		in.observed = nil
 		in.count.stored.Inc()
-		in.count.reports.Add(float64(len(g.taken)))
+		in.count.reports.Add(float64(len(taken)))
 	}
 	results := 0
-	for _, r := range g.taken {
+	for _, r := range taken {
 		results += len(r.Results)
 		r.Done(err)
 	}
@@ -334,23 +325,27 @@ func (in *intake) apply(ro *roster, r *ingest.Report, said []news) {
 // learn takes in a result that says something new.
 func (in *intake) learn(ro *roster, s *slot, r *ingest.Report, n *news) {
 	res := &r.Results[n.result]
-	if in.estate.model.Observe(in.estate.facts, n.seen) {
+	behind := res.Order <= s.order
+	changed := in.estate.model.Observe(in.estate.facts, n.seen)
+	if changed {
 		in.touched[s.check] = true
 		in.count.changed.Inc()
-		if !n.numbers { // numbers alone are in the agent's stored state
-			in.unsaved[s.check] = true
-		}
+	}
+	// What differs only in numbers and times is in the agent's stored state, as long
+	// as the check's latest result says it.
+	if behind || n.seen.Outcome != s.outcome || changed && !n.numbers {
+		in.unsaved[s.check] = true
 	}
 	was := &s.outcome
-	if res.Order <= s.order {
+	if behind {
 		was = &s.behind
 	}
 	if *was != n.seen.Outcome {
 		*was = n.seen.Outcome
 		in.observed = append(in.observed, store.Observed{At: r.Received, Check: s.check, Value: encodeObserved(n.seen)})
 	}
-	if res.Order <= s.order {
-		return // an older one, behind newer state
+	if behind {
+		return
 	}
 	if s.digest != res.Digest || len(s.body) == 0 {
 		s.body, s.digest = append(s.body[:0:0], res.Body...), res.Digest

@@ -18,7 +18,7 @@ import (
 // stored as that agent's one value, and what the next report is compared with.
 type roster struct {
 	epoch, seq uint64 // of the newest report in it
-	settled    holdfast.Progress
+	settled    holdfast.Progress // applied; the store may not have it yet
 	received   int64 // ns
 	slots      []slot
 	place      map[string]int // check → index in slots

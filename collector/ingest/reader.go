@@ -142,7 +142,7 @@ func (n *session) report(r *Report, in []byte) (taken bool, err error) {
 	case <-n.ended:
 		return false, nil
 	}
-	r.n, r.Agent, r.Epoch, r.Offset = n, n.agent, n.epoch, n.clock.correction
+	r.answer, r.Agent, r.Epoch, r.Offset = n.answer, n.agent, n.epoch, n.clock.correction
 	n.s.accepted.Add(1)
 	n.s.results.Add(uint64(len(r.Results)))
 	n.s.c.Core.Accept(r)

@@ -24,8 +24,8 @@ type Report struct {
 	Offset   holdfast.Duration    // agent clock − collector clock, to be taken off; 0 within a second
 	Assigned *holdfast.Assignment // as the core gave it; every result's Check is a place in it
 
-	n   *session
-	buf []byte // what came over the wire
+	answer func(seq uint64, err error)
+	buf    []byte // what came over the wire
 }
 
 // The answers of a core to a report, besides nil for durable. Any other error
@@ -104,9 +104,16 @@ func (r *Report) At(i int) time.Time {
 // Done answers the report: nil says that it is durable. It does not block, and
 // the report is not to be touched afterwards.
 func (r *Report) Done(err error) {
-	n, seq := r.n, r.Seq
+	answer, seq := r.answer, r.Seq
 	r.release()
-	n.done(seq, err)
+	answer(seq, err)
+}
+
+// NewReport returns a report as a session hands it to a core, for the tests and
+// benchmarks of a core. Done calls answer.
+func NewReport(said wire.Report, agent string, epoch uint64, received time.Time, assigned *holdfast.Assignment, answer func(error)) *Report {
+	return &Report{Report: said, Agent: agent, Epoch: epoch, Received: received, Assigned: assigned,
+		answer: func(_ uint64, err error) { answer(err) }}
 }
 
 var reports = sync.Pool{New: func() any { return new(Report) }}
@@ -118,7 +125,7 @@ func newReport() *Report { return reports.Get().(*Report) }
 
 // release gives a report's memory to the next one.
 func (r *Report) release() {
-	r.n, r.Assigned = nil, nil
+	r.answer, r.Assigned = nil, nil
 	if cap(r.buf) > maxKept {
 		r.buf = nil
 		clear(r.Results[:cap(r.Results)])

@@ -37,9 +37,10 @@ type session struct {
 	stream  grpc.BidiStreamingServer[wirepb.Up, wirepb.Down]
 	from    string // address
 	limiter *rate.Limiter
-	slots   chan struct{} // holds one for every report the core has not answered
-	wake    chan struct{} // holds one: there is something to send
-	ended   chan struct{} // closed by end
+	slots   chan struct{}               // holds one for every report the core has not answered
+	wake    chan struct{}               // holds one: there is something to send
+	ended   chan struct{}               // closed by end
+	answer  func(seq uint64, err error) // done
 
 	// Set by the reader before the session is live, unchanged afterwards.
 	host, machine string
@@ -87,6 +88,7 @@ func (s *Server) hold(ctx context.Context, stream grpc.BidiStreamingServer[wirep
 		slots:   make(chan struct{}, wire.Window),
 		wake:    make(chan struct{}, 1), ended: make(chan struct{}),
 	}
+	n.answer = n.done
 	if p, ok := peer.FromContext(ctx); ok {
 		n.from, _, _ = net.SplitHostPort(p.Addr.String()) // the port of a dialler says nothing
 	}

@@ -42,6 +42,21 @@ func insert(list *[]entry, e entry) bool {
 		}
 		return false
 	}
+	for i := range *list {
+		old := &(*list)[i]
+		if old.Agent != e.Agent || e.Seq <= old.Seq || e.Seq > old.last.seq {
+			continue
+		}
+		if sameFacts(&old.Observation, &e.Observation) {
+			return false // one of the run that said so
+		}
+		again := *old // it came behind: the run breaks where it belongs
+		again.At, again.Received, again.Seq = old.last.at, old.last.received, old.last.seq
+		old.last = stamp{old.At, old.Received, old.Seq}
+		*list = append(*list, again, e)
+		arrange(*list)
+		return true
+	}
 	last := len(*list) - 1
 	*list = append(*list, e)
 	if last >= 0 && !appends((*list)[:last+1], &e) {
