@@ -33,9 +33,9 @@ soak: ## the long tests: a whole round of the demo
 	@deploy/install-tools restic gcc libc6-dev
 	@CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 20m -run TestDemoRound ./cmd/holdfast
 
-bench: build ## judging, footprint, ingest
+bench: build ## judging 10,000 services from scratch and one again, an agent's footprint, ingest changing and quiet
 	@$(GO) test -run '^$$' -bench . -benchmem ./collector/score ./collector/store/bolt ./agent
-	@bin/holdfast bench ingest --data $$(mktemp -d) --duration 30s
+	@for quiet in false true; do dir=$$(mktemp -d) && bin/holdfast bench ingest --data "$$dir/b" --duration 30s --unchanged=$$quiet && rm -r "$$dir" || exit 1; done
 
 generate: ## protocol code, the README's picture
 	@deploy/install-tools protobuf-compiler chromium

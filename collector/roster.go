@@ -17,9 +17,9 @@ import (
 // roster is the latest result of every check one agent has reported: what is
 // stored as that agent's one value, and what the next report is compared with.
 type roster struct {
-	epoch, seq uint64 // of the newest report in it
+	epoch, seq uint64            // of the newest report in it
 	settled    holdfast.Progress // applied; the store may not have it yet
-	received   int64 // ns
+	received   int64             // ns
 	slots      []slot
 	place      map[string]int // check → index in slots
 

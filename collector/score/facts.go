@@ -26,6 +26,7 @@ type Facts struct {
 type history struct {
 	seen   []entry // conclusive: ok, degraded, failed
 	errors []entry // could not tell
+	pruned int     // how many were kept when they were last pruned
 }
 
 // entry is an observation, and the latest of those that said the same after it.
@@ -85,11 +86,15 @@ func (f *Facts) Observe(o holdfast.Observation) (changed bool) {
 	if !insert(list, entry{o, stamp{o.At, o.Received, o.Seq}}) {
 		return false
 	}
-	if !f.floor.IsZero() {
+	if len(h.seen)+len(h.errors) > h.pruned+unpruned {
 		h.prune(f.floor)
 	}
 	return true
 }
+
+// unpruned is how many entries of a check wait until it is looked for those that
+// can matter no more: looking at each costs more than taking it in.
+const unpruned = 4
 
 // Repeat says that the check's latest facts were seen again, unchanged, without
 // the observation itself: the hot path of a collector. It allocates nothing. It
@@ -148,14 +153,15 @@ func (f *Facts) Latest(check string) (o holdfast.Observation, ok bool) {
 	return o, true
 }
 
-// History returns what is kept of a check, oldest first: what to store so that
-// observing it again gives the same facts. Of a run that said the same it holds
-// the first and the last.
+// History forgets what can matter no more and returns what is kept of a check,
+// oldest first: what to store so that observing it again gives the same facts. Of
+// a run that said the same it holds the first and the last.
 func (f *Facts) History(check string) []holdfast.Observation {
 	h := f.checks[check]
 	if h == nil {
 		return nil
 	}
+	h.prune(f.floor)
 	var out []holdfast.Observation
 	for _, list := range [][]entry{h.seen, h.errors} {
 		for i := range list {

@@ -14,6 +14,9 @@ const mostChanges = 64
 // prune forgets what can matter for no instant from floor on. What was received
 // after floor is kept whole.
 func (h *history) prune(floor time.Time) {
+	if floor.IsZero() {
+		return
+	}
 	settled := 0
 	for settled < len(h.seen) && !h.seen[settled].last.received.After(floor) {
 		settled++
@@ -33,6 +36,7 @@ func (h *history) prune(floor time.Time) {
 	clear(h.seen[n:])
 	h.seen = h.seen[:n]
 	h.pruneErrors(floor)
+	h.pruned = len(h.seen) + len(h.errors)
 }
 
 // merge folds neighbours that say the same into one.
