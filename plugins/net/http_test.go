@@ -128,6 +128,7 @@ func TestHTTPFacts(t *testing.T) {
 // TestHTTPSilent: each of these keeps a client that waits politely for ever.
 func TestHTTPSilent(t *testing.T) {
 	drip := serve(t, func(c net.Conn) {
+		c.Read(make([]byte, 4096)) // who speaks first is not HTTP
 		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
 			if _, err := io.WriteString(c, "X-Drip: 1\r\n"); err != nil {
