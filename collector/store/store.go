@@ -18,6 +18,7 @@ type Store interface {
 	Agents
 	Secrets
 	Catalogues
+	Documents
 
 	// Prune deletes transitions and observed changes dated before the instant, and
 	// secrets that expired before it. Reports, histories, records, identities and
@@ -129,4 +130,31 @@ type Catalogues interface {
 
 	// Catalogues yields every one, the one put last first.
 	Catalogues(ctx context.Context) iter.Seq2[AcceptedCatalogue, error]
+}
+
+// Documents is small things that are kept as they stand last: users, alerts,
+// silences, notices on their way. A document is known by its kind and name
+// together.
+type Documents interface {
+	// PutDocuments stores and deletes documents, all of it or none. What is to be
+	// deleted need not be there; within one call a document is named once.
+	PutDocuments(ctx context.Context, put []Document, remove ...DocumentKey) error
+
+	// Document returns one, or ErrNotFound.
+	Document(ctx context.Context, key DocumentKey) (Document, error)
+
+	// Documents yields every document of a kind in the order of names.
+	Documents(ctx context.Context, kind string) iter.Seq2[Document, error]
+}
+
+// DocumentKey is what a document is known by. Kind has 1 to 200 bytes and Name 1
+// to 1,000, both printable.
+type DocumentKey struct {
+	Kind, Name string
+}
+
+// Document is a value the store does not look into, of at most 1 MiB.
+type Document struct {
+	DocumentKey
+	Value []byte
 }
