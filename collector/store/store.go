@@ -147,8 +147,8 @@ type Documents interface {
 	Documents(ctx context.Context, kind string) iter.Seq2[Document, error]
 }
 
-// DocumentKey is what a document is known by. Kind has 1 to 200 bytes and Name 1
-// to 1,000, both printable.
+// DocumentKey is what a document is known by. Both are UTF-8 of 1 to MaxName
+// bytes.
 type DocumentKey struct {
 	Kind, Name string
 }

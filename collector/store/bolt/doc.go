@@ -17,6 +17,9 @@
 //	secrets              kind, hash                   JSON of holdfast.Secret
 //	catalogues           number                       JSON of catalogueEntry
 //	files                SHA-256 of the content       content of a catalogue's file, kept once
+//	documents            kind, name                   value
+//
+// Every bucket begins with a record that holds nothing, see keyAnchor.
 //
 // Numbers and times (nanoseconds since 1970, sign bit flipped) are 8 bytes, big
 // endian, so that keys sort as they should; numbers come from the bucket's

@@ -26,6 +26,9 @@ func Places(s *Store) (all []StoredPart, err error) {
 	err = s.view(context.Background(), func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			return b.ForEach(func(key, value []byte) error {
+				if bytes.Equal(key, keyAnchor) {
+					return nil
+				}
 				all = append(all, StoredPart{string(name), "value", bytes.Clone(value)},
 					StoredPart{string(name), "key", append(bytes.Clone(key), value...)})
 				return nil

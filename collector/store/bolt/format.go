@@ -28,7 +28,14 @@ const (
 	bucketSecrets    = "secrets"
 	bucketCatalogues = "catalogues"
 	bucketFiles      = "files"
+	bucketDocuments  = "documents"
 )
+
+// keyAnchor is the first key of every bucket. bbolt keeps a small bucket inside its
+// parent's page, may copy it to the heap, and then follows a flipped bit to whatever
+// lies beside the copy; the runtime does not survive that. The anchor's value is too
+// large for it. No other key sorts before it, and no name may be it.
+var keyAnchor = []byte{0}
 
 var (
 	keyFormat  = []byte("format")
@@ -38,13 +45,16 @@ var (
 var buckets = []string{
 	bucketMeta, bucketReports, bucketTexts, bucketHistories,
 	transitions.log, transitions.index, observed.log, observed.index,
-	bucketRecords, bucketAgents, bucketSecrets, bucketCatalogues, bucketFiles,
+	bucketRecords, bucketAgents, bucketSecrets, bucketCatalogues, bucketFiles, bucketDocuments,
 }
 
 // writeFormat makes an empty store.
 func writeFormat(tx *bbolt.Tx, program string) error {
 	for _, name := range buckets {
 		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+		if err := put(tx, name, keyAnchor, make([]byte, tx.DB().Info().PageSize/4)); err != nil {
 			return err
 		}
 	}

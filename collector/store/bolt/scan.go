@@ -92,6 +92,12 @@ func readChunk(tx *bbolt.Tx, name, beside string, keys span, n int) (chunk []pai
 	c := b.Cursor()
 	key, sealed := keys.first(c)
 	for size := 0; key != nil; key, sealed = keys.next(c) {
+		if bytes.Equal(key, keyAnchor) {
+			if _, err := unseal(tx, name, key, sealed); err != nil {
+				return chunk, false, err
+			}
+			continue
+		}
 		if len(chunk) == n || size >= chunkBytes {
 			return chunk, true, nil
 		}

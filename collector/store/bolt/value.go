@@ -106,6 +106,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s has no name", what)
 	case len(name) > store.MaxName:
 		return fmt.Errorf("%s %.40q…: its name is longer than %d bytes", what, name, store.MaxName)
+	case name == string(keyAnchor):
+		return fmt.Errorf("%s %q: its name is kept for the store itself", what, name)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("%s %.40q: its name is not UTF-8", what, name)
 	}

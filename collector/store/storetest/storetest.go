@@ -41,6 +41,7 @@ func Run(t *testing.T, place func(testing.TB) Place) {
 		{"secrets", testSecrets},
 		{"secret used once", testSecretUsedOnce},
 		{"catalogues", testCatalogues},
+		{"documents", testDocuments},
 		{"writing while reading", testWritingWhileReading},
 		{"appending at once", testAppendingAtOnce},
 		{"memory", testMemory},
