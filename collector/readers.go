@@ -23,6 +23,17 @@ func (c *Collector) Postures() []holdfast.Posture { return c.estate.all() }
 // Posture returns one service's.
 func (c *Collector) Posture(service string) (holdfast.Posture, bool) { return c.estate.one(service) }
 
+// Standing counts the services by state, those not judged included.
+func (c *Collector) Standing() map[holdfast.State]int {
+	c.estate.mu.RLock()
+	defer c.estate.mu.RUnlock()
+	counts := map[holdfast.State]int{}
+	for name := range c.estate.postures {
+		counts[c.estate.postures[name].State]++
+	}
+	return counts
+}
+
 // Sentence is the estate in one sentence.
 func (c *Collector) Sentence() string { return score.CountEstate(c.Postures()).String() }
 

@@ -201,6 +201,16 @@ func (e *estate) Sentence() string {
 	return score.CountEstate(e.postures).String()
 }
 
+func (e *estate) Standing() map[holdfast.State]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	counts := map[holdfast.State]int{}
+	for i := range e.postures {
+		counts[e.postures[i].State]++
+	}
+	return counts
+}
+
 func (e *estate) Postures() []holdfast.Posture {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,7 +26,6 @@ type overview struct {
 	Judged     bool
 	Tiers      []tierUnits
 	Facts      []fact
-	Notices    []holdfast.Notice
 	Silent     []holdfast.AgentState
 	Policy     *policyNote
 
@@ -104,7 +102,7 @@ func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	}
 	v := newOverview(s.c.Postures(), s.c.Now(), newFilter(r.URL.Query()))
 	v.Lead, v.Rest = cutSentence(s.c.Sentence())
-	v.Notices, v.Policy, v.Judged = s.c.Notices(), newPolicyNote(s.c.Catalogue()), s.c.Ready()
+	v.Policy, v.Judged = newPolicyNote(s.c.Catalogue()), s.c.Ready()
 	for _, a := range s.c.Agents() {
 		if isSilent(&a) {
 			v.Silent = append(v.Silent, a)
@@ -115,11 +113,7 @@ func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
 		p.Name = c.Service
 		v.Changes = append(v.Changes, change{clipped(c), titleOf(&p), known})
 	}
-	title := "Overview"
-	if n := v.count(holdfast.Broken, holdfast.Uncovered, holdfast.Degraded, holdfast.Unknown); n > 0 {
-		title = fmt.Sprintf("(%d) Overview", n)
-	}
-	s.show(w, r, http.StatusOK, "overview", title, v)
+	s.show(w, r, http.StatusOK, "overview", "Readiness", v)
 }
 
 // cutSentence parts the count from the rest: "6 of 14", " services could …".
@@ -129,15 +123,6 @@ func cutSentence(sentence string) (lead, rest string) {
 		return "", sentence
 	}
 	return sentence[:i], sentence[i:]
-}
-
-func (v *overview) count(states ...holdfast.State) (n int) {
-	for _, c := range v.Counts {
-		if slices.Contains(states, c.State) {
-			n += c.Count
-		}
-	}
-	return n
 }
 
 // newOverview lays the postures out, worst first.

@@ -13,8 +13,6 @@ import (
 	"path"
 	"strings"
 	"time"
-
-	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
 //go:embed templates
@@ -34,19 +32,6 @@ type pages struct {
 type file struct {
 	content []byte
 	hash    string
-}
-
-// frame is what stands around every page.
-type frame struct {
-	Page     string // names the template, and the menu's entry
-	Title    string
-	Who      holdfast.Who // nobody: not logged in
-	Version  string
-	Revision uint64
-	Now      time.Time
-	Services int
-	Agents   string // "31/32" connected
-	Body     any
 }
 
 func newPages(now func() time.Time) (*pages, error) {
@@ -137,22 +122,11 @@ func (s *server) unchanged(w http.ResponseWriter, r *http.Request) bool {
 // where the script of an open page asks: X-Fragment: main.
 func (s *server) show(w http.ResponseWriter, r *http.Request, status int, page, title string, body any) {
 	f := frame{Page: page, Title: title, Who: whoIs(r.Context()), Revision: s.c.Revision(), Body: body}
+	s.surround(&f)
 	if r.Header.Get("X-Fragment") == "main" {
 		s.write(w, status, page, "fragment", f)
 		return
 	}
-	connected, known := 0, 0
-	for _, a := range s.c.Agents() {
-		if a.Revoked {
-			continue
-		}
-		known++
-		if a.Connected {
-			connected++
-		}
-	}
-	f.Agents = fmt.Sprintf("%d/%d", connected, known)
-	f.Services = len(s.c.Catalogue().Services)
 	s.render(w, status, page, f)
 }
 
@@ -165,7 +139,7 @@ func (s *server) render(w http.ResponseWriter, status int, page string, f frame)
 func (s *server) write(w http.ResponseWriter, status int, page, part string, f frame) {
 	f.Version, f.Now = s.version, s.c.Now()
 	var b bytes.Buffer
-	if err := s.pages.templates[page].ExecuteTemplate(&b, part, f); err != nil {
+	if err := s.pages.templates[page].ExecuteTemplate(&b, part, &f); err != nil {
 		s.log.Error("page not rendered", "page", page, "err", err)
 		http.Error(w, "this page cannot be shown; the collector's log says why", http.StatusInternalServerError)
 		return

@@ -146,7 +146,10 @@ func TestOverview(t *testing.T) {
 		}
 	}
 	notes := words(one(t, doc, "notices", id("notes")))
-	for _, want := range []string{"did you mean `rpo`?", "Agent " + e.agents[0].Name + " is silent", "4m ago"} {
+	if got := words(one(t, doc, "notices of every page", id("notices"))); !strings.Contains(got, "did you mean `rpo`?") {
+		t.Errorf("the refused catalogue is not said: %q", got)
+	}
+	for _, want := range []string{"Agent " + e.agents[0].Name + " is silent", "4m ago"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("notices %q do not say %q", notes, want)
 		}

@@ -4,7 +4,8 @@
 //
 //   - web.go: what is read, the routes; auth.go, limit.go, hosts.go: who may
 //   - api.go, apidoc.go: the JSON API and the document that describes it
-//   - pages.go, events.go, clip.go: how a page is rendered, how it hears of changes
+//   - layout.go, pages.go, events.go, clip.go: what stands around a page, how it is
+//     rendered, how it hears of changes
 //   - overview.go (with filter.go, deadline.go), service.go (with score.go,
 //     evidence.go), agents.go, login.go: one file a page
 //   - chart.go, envelope.go, text.go: geometry and words; templates only place them
@@ -29,6 +30,8 @@ import (
 // the catalogue it returns are never changed afterwards. Every method may be
 // called from many goroutines at once.
 type Collector interface {
+	Counting
+
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
 	// within target now, with proof".
 	Sentence() string

@@ -95,13 +95,24 @@
     if (row) setTimeout(function () { changed.delete(row.id); row.classList.remove('changed'); }, 2000);
   });
 
+  /* ---- what stands around <main> follows it: the tab's title and mark, the menu's counts */
+  function surround(data) {
+    document.title = data.title;
+    var icon = document.getElementById('icon');
+    if (icon.getAttribute('href') !== data.icon) icon.setAttribute('href', data.icon);
+    data.counts.trim().split(/\s+/).forEach(function (pair) {
+      var at = pair.indexOf('=');
+      document.querySelectorAll('[data-n="' + pair.slice(0, at) + '"]').forEach(function (el) { el.textContent = pair.slice(at + 1); });
+    });
+  }
+
   function morph(html) {
     var next = new DOMParser().parseFromString(html, 'text/html').getElementById('main'), before = states();
     if (!next) return;
     keepOrder(next);
     rev = +next.dataset.rev;
     skew = Date.parse(next.dataset.now) - Date.now();
-    document.title = next.dataset.title;
+    surround(next.dataset);
     Idiomorph.morph(main, next, {
       morphStyle: 'outerHTML', ignoreActiveValue: true, restoreFocus: true,
       callbacks: {
