@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -87,9 +86,18 @@ func TestBrowser(t *testing.T) {
 	t.Run("a lost connection is said", func(t *testing.T) { testLostConnection(t, chromium) })
 	t.Run("no page scrolls sideways", func(t *testing.T) { testNarrow(t, chromium) })
 	t.Run("ages are written alike", func(t *testing.T) { testAgesAlike(t, chromium) })
+	t.Run("axe sees", func(t *testing.T) { testAxeSees(t, chromium) })
+	t.Run("axe finds nothing", func(t *testing.T) { testAccessible(t, chromium) })
 	if *shots != "" {
 		t.Run("pictures", func(t *testing.T) { testPictures(t, chromium) })
 	}
+}
+
+// allow lets errors pass that hold a text: they are meant.
+func (b *browser) allow(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.allowed = text
 }
 
 // open opens a tab on a site and logs in.
@@ -247,9 +255,7 @@ func testOneStream(t *testing.T, chromium context.Context) {
 func testLostConnection(t *testing.T, chromium context.Context) {
 	s := newSite(t)
 	b := open(t, chromium, s)
-	b.mu.Lock()
-	b.allowed = "net::ERR_"
-	b.mu.Unlock()
+	b.allow("net::ERR_")
 	b.run(t, until(`document.getElementById('live').textContent.includes('Live')`))
 	s.down.Store(true)
 	s.CloseClientConnections()
@@ -265,11 +271,10 @@ func testLostConnection(t *testing.T, chromium context.Context) {
 func testNarrow(t *testing.T, chromium context.Context) {
 	s := newSite(t)
 	b := open(t, chromium, s)
-	b.mu.Lock()
-	b.allowed = "404" // of the page that is not there
-	b.mu.Unlock()
+	b.allow("404") // of the page that is not there
 	for _, width := range []int64{320, 390, 768, 1024, 1440} {
-		for _, target := range []string{"/", "/services/payments", "/services/legacy", "/agents", "/nothing"} {
+		for _, p := range shownPages {
+			target := p.path
 			b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target))
 			wide := get[int64](t, b, `document.documentElement.scrollWidth`)
 			who := get[string](t, b, `Array.from(document.querySelectorAll('main *')).filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('svg')).slice(0, 3).map(e => e.tagName + '.' + e.className).join(' ')`)
@@ -285,19 +290,18 @@ func testPictures(t *testing.T, chromium context.Context) {
 	s := newSite(t)
 	s.estate.agents[1].Connected, s.estate.agents[1].LastHeard = false, noon.Add(-4*time.Minute)
 	b := open(t, chromium, s)
-	for name, target := range map[string]string{"overview": "/", "payments": "/services/payments", "shop": "/services/shop", "legacy": "/services/legacy", "agents": "/agents"} {
+	b.allow("404")
+	for _, p := range shownPages {
+		name, target := p.name, p.path
 		for _, width := range []int64{1440, 390} {
-			for _, theme := range []string{"light", "dark"} {
-				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
-				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
-					t.Fatal(err)
-				}
+			for _, scheme := range []string{"light", "dark"} {
+				theme(t, b, scheme)
 				b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target), until(`document.getElementById('live').textContent.includes('Live')`))
 				png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), png, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), png, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
