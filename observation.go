@@ -1,6 +1,11 @@
 package holdfast
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Outcome is what a probe says of the thing it looked at.
 type Outcome string
@@ -148,6 +153,26 @@ type Description struct {
 	Cost       Cost       `json:"cost"`       //
 	Privileges Privileges `json:"privileges"` //
 	Reasons    []Reason   `json:"reasons"`    // those it can give
+	Target     []string   `json:"target"`     // settings that name the thing observed; empty: the agent's host
+}
+
+// TargetOf names the thing that a check with these settings observes, like
+// "restic repository=/srv/restic/ledger": the same for every probe of a family, so
+// that one damaged repository is known as one. Settings that only choose within it,
+// credentials and limits are left out.
+func (d *Description) TargetOf(s Settings) string {
+	family, _, _ := strings.Cut(d.Name, ".")
+	var values map[string]any
+	if s != "" && json.Unmarshal([]byte(s), &values) != nil {
+		return family + " " + string(s)
+	}
+	parts := []string{family}
+	for _, name := range d.Target {
+		if v, ok := values[name]; ok {
+			parts = append(parts, fmt.Sprintf("%s=%v", name, v))
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // Privileges is what a probe must be allowed to do. A probe that needs any of the

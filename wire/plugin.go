@@ -22,6 +22,9 @@ func FromDescription(d holdfast.Description) *wirepb.Description {
 	for _, tool := range d.Privileges.Tools {
 		m.Privileges.Tools = append(m.Privileges.Tools, text(tool))
 	}
+	for _, name := range d.Target {
+		m.Target = append(m.Target, text(name))
+	}
 	for _, r := range d.Reasons {
 		m.Reasons = append(m.Reasons, text(string(r)))
 	}
@@ -43,6 +46,7 @@ func ToDescription(m *wirepb.Description) holdfast.Description {
 			Note:    m.GetPrivileges().GetNote(),
 		},
 	}
+	d.Target = m.GetTarget()
 	for _, r := range m.GetReasons() {
 		d.Reasons = append(d.Reasons, holdfast.Reason(r))
 	}

@@ -82,6 +82,9 @@ func withoutNull(d holdfast.Description) holdfast.Description {
 	if d.Reasons == nil {
 		d.Reasons = []holdfast.Reason{}
 	}
+	if d.Target == nil {
+		d.Target = []string{}
+	}
 	if d.Privileges.Tools == nil {
 		d.Privileges.Tools = []string{}
 	}

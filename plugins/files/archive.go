@@ -26,6 +26,7 @@ func (*archives) Describe() probe.Description {
 		Observes: "The newest archive in a directory: its age and size, its SHA-256, and that it can be read to its end.",
 		Settings: probe.Schema[settings](),
 		Cost:     holdfast.IO,
+		Target:   []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Empty, holdfast.NoMatch, holdfast.Damaged, holdfast.Missing, holdfast.Unreachable,
 			holdfast.TooSmall, holdfast.Assertion, holdfast.Timeout, holdfast.Refused},
 	}

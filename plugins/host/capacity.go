@@ -28,6 +28,7 @@ func (capacity) Describe() probe.Description {
 		Observes: "Whether this host could take a service over: space at a path, available memory, cores.",
 		Settings: probe.Schema[capacitySettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"path"},
 		Reasons:  append(storageReasons(), holdfast.TooSmall),
 	}
 }

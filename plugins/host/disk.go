@@ -27,6 +27,7 @@ func (disk) Describe() probe.Description {
 		Observes: "Free space and inodes on the file system that holds a path, against what the path needs.",
 		Settings: probe.Schema[diskSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"path"},
 		Reasons:  append(storageReasons(), holdfast.TooSmall),
 	}
 }

@@ -28,6 +28,7 @@ func (mount) Describe() probe.Description {
 		Observes: "Whether a file system is mounted at a path and answers.",
 		Settings: probe.Schema[mountSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"path"},
 		Reasons:  storageReasons(),
 	}
 }

@@ -27,6 +27,7 @@ func (process) Describe() probe.Description {
 		Observes: "Whether enough processes of a name run; ended ones that nobody has collected do not count.",
 		Settings: probe.Schema[processSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"name"},
 		Reasons:  []holdfast.Reason{holdfast.Missing, holdfast.TooSmall, holdfast.Refused, holdfast.Timeout},
 	}
 }

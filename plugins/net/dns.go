@@ -31,6 +31,7 @@ func (names) Describe() probe.Description {
 		Observes: "Whether a name resolves, to what, and for how long the answer may be kept.",
 		Settings: probe.Schema[dnsSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"name", "type", "server"},
 		Reasons:  reachReasons(holdfast.Assertion),
 	}
 }

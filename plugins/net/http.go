@@ -45,6 +45,7 @@ func (web) Describe() probe.Description {
 		Observes: "Whether a web address answers with the status and body it should, and in time.",
 		Settings: probe.Schema[httpSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"url"},
 		Reasons:  reachReasons(holdfast.Assertion, holdfast.Damaged),
 	}
 }

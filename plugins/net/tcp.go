@@ -27,6 +27,7 @@ func (tcp) Describe() probe.Description {
 		Observes: "Whether a TCP port takes connections.",
 		Settings: probe.Schema[tcpSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"address"},
 		Reasons:  reachReasons(),
 	}
 }

@@ -25,6 +25,7 @@ func (handshake) Describe() probe.Description {
 		Observes: "Whether a TLS endpoint shows a certificate this host trusts, and when that ends.",
 		Settings: probe.Schema[tlsSettings](),
 		Cost:     holdfast.Cheap,
+		Target:   []string{"address"},
 		Reasons:  reachReasons(holdfast.Assertion, holdfast.Damaged),
 	}
 }

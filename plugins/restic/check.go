@@ -29,6 +29,7 @@ func (checkProbe) Describe() probe.Description {
 		Settings:   probe.Schema[checkSettings](),
 		Cost:       holdfast.Heavy,
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools, Note: "reads the repository; takes no lock and writes nothing"},
+		Target:     []string{"repository"},
 		Reasons:    reasons,
 	}
 }

@@ -33,6 +33,7 @@ func (p *repositoryProbe) Describe() probe.Description {
 		Cost:     holdfast.IO,
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools,
 			Note: "reads the repository; takes no lock and writes nothing"},
+		Target:  []string{"repository"},
 		Reasons: append([]holdfast.Reason{holdfast.Locked}, reasons...),
 	}
 }

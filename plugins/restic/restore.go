@@ -34,6 +34,7 @@ func (restoreProbe) Describe() probe.Description {
 		Cost:     holdfast.Heavy,
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
 			Note: "reads the repository without a lock; writes restored files into scratch and removes them"},
+		Target:  []string{"repository"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion}, reasons...),
 	}
 }

@@ -42,7 +42,12 @@ func testDescribe(t *testing.T, p probe.Probe) {
 			t.Errorf("Reasons has %q, which is not in holdfast.Reasons", r)
 		}
 	}
-	resolve(t, d.Settings)
+	schema := resolve(t, d.Settings).Schema()
+	for _, name := range d.Target {
+		if schema.Properties[name] == nil {
+			t.Errorf("Target has %q, which is not a setting", name)
+		}
+	}
 }
 
 // resolve reads the settings' schema; it must describe an object whose every

@@ -32,6 +32,7 @@ func (newest) Describe() probe.Description {
 		Settings: probe.Schema[settings](),
 		Cost:     holdfast.Cheap,
 		Reasons:  []holdfast.Reason{holdfast.Missing, holdfast.Empty},
+		Target:   []string{"folder"}, // settings that name the thing observed: checks of one thing make one alert
 	}
 }
 
