@@ -170,7 +170,20 @@ type ThreeFold struct {
 // DataPosture is how a dataset is protected.
 type DataPosture struct {
 	Dataset string        `json:"dataset"`
+	Title   string        `json:"title,omitempty"`
 	Copies  []CopyPosture `json:"copies"`
+	Rule    CopyRule      `json:"rule"`
+}
+
+// CopyRule counts a dataset's copies by the rule of 3-2-1-1-0: 3 copies, on 2
+// media, 1 of them off-site, 1 immutable or offline, 0 errors at the last
+// verification of each (JUDGEMENT.md 4).
+type CopyRule struct {
+	Copies   int   `json:"copies"` // the primary included
+	Media    int   `json:"media"`
+	Offsite  int   `json:"offsite"`
+	Hardened int   `json:"hardened"` // immutable or offline; a replica never is
+	Errors   int64 `json:"errors"`   // of the last verifications together; those never made count as none
 }
 
 // CopyPosture is one copy as last seen.
@@ -183,15 +196,20 @@ type CopyPosture struct {
 	Reason    string    `json:"reason,omitempty"`
 	Point     time.Time `json:"recovery_point,omitzero"`
 	Oldest    time.Time `json:"oldest_point,omitzero"`
+	Gap       Duration  `json:"gap,omitempty"` // largest between the newest four points
 	Bytes     Bytes     `json:"bytes,omitempty"`
 	Verified  time.Time `json:"verified,omitzero"`
-	Scope     float64   `json:"verified_scope,omitempty"`
-	Restored  time.Time `json:"restored,omitzero"`
+	Scope     float64   `json:"verified_scope,omitempty"` // share that was read, 0–1
+	Errors    int64     `json:"verified_errors,omitempty"`
+	Restored  time.Time `json:"restored,omitzero"` // of the last that passed
 	Took      Duration  `json:"restore_took,omitempty"`
+	Coverage  float64   `json:"restore_coverage,omitempty"` // share that was restored, 0–1
+	Through   string    `json:"restore_path,omitempty"`     // the path whose test restored it
 	Immutable Fact      `json:"immutable"`
 	Offline   Fact      `json:"offline"`
 	Encrypted Fact      `json:"encrypted"`
-	Seen      time.Time `json:"seen,omitzero"` // last heard of
+	Seen      time.Time `json:"seen,omitzero"`     // last heard of
+	Offsite   bool      `json:"offsite,omitempty"` // outside the service's site and the sites within
 }
 
 // Fact is a yes or no with how it is known.

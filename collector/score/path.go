@@ -100,6 +100,8 @@ type verification struct {
 	errors      int64
 	restored    time.Time
 	took        holdfast.Duration
+	coverage    float64
+	through     string // the path whose test restored it; empty: the copy's own check
 }
 
 // serviceBase judges what holds of a service in every scenario.
@@ -128,7 +130,7 @@ func (j *judge) verifications(sb *serviceBase, s *service) {
 			for n := range s.paths {
 				for _, t := range s.paths[n].tests {
 					if t.Dataset == "" || t.Dataset == d.Name {
-						v.hear(eventsOf(j.sight(t.check).seen), t.Rung, ref, restoresFrom(&s.paths[n], ref))
+						v.hear(eventsOf(j.sight(t.check).seen), s.paths[n].Name, ref, restoresFrom(&s.paths[n], ref))
 					}
 				}
 			}
@@ -146,8 +148,8 @@ func restoresFrom(p *path, ref holdfast.CopyRef) bool {
 	return false
 }
 
-// hear takes in what one check's tests told of a copy.
-func (v *verification) hear(events []event, rung holdfast.Rung, ref holdfast.CopyRef, restores bool) {
+// hear takes in what one check's tests told of a copy; path is whose test it is.
+func (v *verification) hear(events []event, path string, ref holdfast.CopyRef, restores bool) {
 	for _, e := range events {
 		named := e.Restoration != nil && e.Restoration.Copy != ""
 		if named && e.Restoration.Copy != ref.String() || !named && !restores {
@@ -163,7 +165,7 @@ func (v *verification) hear(events []event, rung holdfast.Rung, ref holdfast.Cop
 			v.clean = later(v.clean, e.at)
 		}
 		if e.Restoration != nil && e.at.After(v.restored) {
-			v.restored, v.took = e.at, e.Restoration.Duration
+			v.restored, v.took, v.coverage, v.through = e.at, e.Restoration.Duration, e.Restoration.Coverage, path
 		}
 	}
 }

@@ -22,6 +22,14 @@ type points struct {
 // known reports whether there is a point at all.
 func (p *points) known() bool { return p.current || !p.newest.IsZero() }
 
+// gap returns the largest gap between the newest four points.
+func (p *points) gap() (widest time.Duration) {
+	for i := 1; i < len(p.four); i++ {
+		widest = max(widest, p.four[i-1].Sub(p.four[i]))
+	}
+	return widest
+}
+
 // pointsOf returns the recovery points of a copy.
 func (j *judge) pointsOf(c *holdfast.Copy, k *check) points {
 	if k == nil {
@@ -145,10 +153,8 @@ func (b *base) pathPoint(p *path) pathPoint {
 		if !pts.known() {
 			return pathPoint{copy: c.id}
 		}
-		for k := 1; k < len(pts.four); k++ {
-			if gap := pts.four[k-1].Sub(pts.four[k]); gap > r.gap {
-				r.gap, r.gapCopy = gap, c.id
-			}
+		if gap := pts.gap(); gap > r.gap {
+			r.gap, r.gapCopy = gap, c.id
 		}
 		if pts.current {
 			continue

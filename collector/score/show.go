@@ -278,7 +278,7 @@ func (j *judge) showData(s *service, sb *serviceBase, clk *clock) []holdfast.Dat
 	var list []holdfast.DataPosture
 	for i := range s.Datasets {
 		d := &s.Datasets[i]
-		out := holdfast.DataPosture{Dataset: d.Name, Copies: make([]holdfast.CopyPosture, 0, len(d.Copies))}
+		out := holdfast.DataPosture{Dataset: d.Name, Title: d.Title, Copies: make([]holdfast.CopyPosture, 0, len(d.Copies)), Rule: j.copyRule(sb, s, d)}
 		for k := range d.Copies {
 			out.Copies = append(out.Copies, j.showCopy(s, d, &d.Copies[k], sb, clk))
 		}
@@ -294,8 +294,8 @@ func (j *judge) showCopy(s *service, d *holdfast.Dataset, c *holdfast.Copy, sb *
 	v := sb.verified[id]
 	out := holdfast.CopyPosture{
 		Copy: c.Name, Kind: c.Kind, Site: c.Site, Medium: c.Medium, Verdict: holdfast.VerdictUnknown, Reason: "nobody looks at it",
-		Point: pts.newest, Oldest: pts.oldest, Bytes: pts.bytes,
-		Verified: v.last, Scope: v.scope, Restored: v.restored, Took: v.took,
+		Point: pts.newest, Oldest: pts.oldest, Gap: holdfast.Duration(pts.gap()), Bytes: pts.bytes, Offsite: j.offsite(s, c),
+		Verified: v.last, Scope: v.scope, Errors: v.errors, Restored: v.restored, Took: v.took, Coverage: v.coverage, Through: v.through,
 		Immutable: fact(j.hardFact(c, k, "immutable")), Offline: fact(j.hardFact(c, k, "offline")), Encrypted: fact(j.hardFact(c, k, "encrypted")),
 	}
 	if k == nil {

@@ -190,32 +190,58 @@ func weaker(s, d *holdfast.Service) string {
 // off-site, one immutable or offline, no errors at the last verification.
 func (j *judge) threeTwoOne(sb *serviceBase, s *service, d *holdfast.Dataset) {
 	id := s.Name + "/" + d.Name
-	if n := len(d.Copies); n < 3 {
-		sb.add(j.finding(codeThreeCopies, id+"/copies", fmt.Sprintf("%s has %d of 3 copies, the primary included", id, n)))
+	rule := j.copyRule(sb, s, d)
+	if rule.Copies < 3 {
+		sb.add(j.finding(codeThreeCopies, id+"/copies", fmt.Sprintf("%s has %d of 3 copies, the primary included", id, rule.Copies)))
 	}
-	media := map[string]bool{}
-	offsite, hardened := false, false
-	home := j.m.sitesWithin(s.Site)
 	for i := range d.Copies {
-		c := &d.Copies[i]
-		medium := c.Medium
-		if medium == "" {
-			medium = d.Copies[0].Medium
-		}
-		media[medium] = true
-		offsite = offsite || !slices.Contains(home, c.Site)
-		hardened = hardened || j.hardened(c, j.checkOf(c))
-		j.verificationItems(sb, id+"/"+c.Name, c)
+		j.verificationItems(sb, id+"/"+d.Copies[i].Name, &d.Copies[i])
 	}
-	if len(media) < 2 {
+	if rule.Media < 2 {
 		sb.add(j.finding(codeTwoMedia, id+"/media", "all copies of "+id+" are on one medium"))
 	}
-	if !offsite {
+	if rule.Offsite < 1 {
 		sb.add(j.finding(codeOneOffsite, id+"/offsite", "no copy of "+id+" is off-site"))
 	}
-	if !hardened {
+	if rule.Hardened < 1 {
 		sb.add(j.finding(codeOneHardened, id+"/immutable", "no copy of "+id+" is immutable or offline"))
 	}
+}
+
+// copyRule counts a dataset's copies by the parts of 3-2-1-1-0.
+func (j *judge) copyRule(sb *serviceBase, s *service, d *holdfast.Dataset) holdfast.CopyRule {
+	rule := holdfast.CopyRule{Copies: len(d.Copies)}
+	media := map[string]bool{}
+	for i := range d.Copies {
+		c := &d.Copies[i]
+		media[mediumOf(d, c)] = true
+		if j.offsite(s, c) {
+			rule.Offsite++
+		}
+		if j.hardened(c, j.checkOf(c)) {
+			rule.Hardened++
+		}
+		if c.Kind != holdfast.Primary {
+			rule.Errors += sb.verified[s.Name+"/"+d.Name+"/"+c.Name].errors
+		}
+	}
+	rule.Media = len(media)
+	return rule
+}
+
+// mediumOf returns what a copy is kept on: the primary's medium where it is not
+// stated.
+func mediumOf(d *holdfast.Dataset, c *holdfast.Copy) string {
+	if c.Medium == "" {
+		return d.Copies[0].Medium
+	}
+	return c.Medium
+}
+
+// offsite reports whether a copy stands outside the service's site and the sites
+// within.
+func (j *judge) offsite(s *service, c *holdfast.Copy) bool {
+	return !slices.Contains(j.m.sitesWithin(s.Site), c.Site)
 }
 
 func (j *judge) checkOf(c *holdfast.Copy) *check {
