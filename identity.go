@@ -24,15 +24,21 @@ const (
 	SecretAPI     = "api"     // a program's token for the API
 	SecretLogin   = "login"   // a one-time link to log in
 	SecretSession = "session" // a person's browser
+	SecretBadge   = "badge"   // shows one service's state and score to who has its address
 )
 
 // Secret is what is kept of a token: its hash, never the token.
 type Secret struct {
 	Hash    string    `json:"hash"` // SHA-256 of the token, hex
 	Kind    string    `json:"kind"`
-	Subject string    `json:"subject"`          // the agent, or the user
+	Subject string    `json:"subject"`          // the agent, the user, or the badge's service
 	Role    Role      `json:"role,omitempty"`   // of a user's secret
 	Created time.Time `json:"created"`          //
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 	Used    time.Time `json:"used,omitzero"`    // when a one-time secret was spent
+	By      string    `json:"by,omitempty"`     // who made a token or a badge
+	Via     string    `json:"via,omitempty"`    // how a session began
+	From    string    `json:"from,omitempty"`   // where a session began: address and browser
+	Epoch   string    `json:"epoch,omitempty"`  // of a local user's session or link: the user's own; it ends when that changes
+	Person  string    `json:"person,omitempty"` // of a session by OpenID Connect: issuer and subject
 }
