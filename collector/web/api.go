@@ -2,238 +2,240 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-// The answers of the API. Its document is made from these types, never written by
-// hand. Postures, agents, observations and records stand in them as the root
-// package writes them.
+// # How the API is made
+//
+// An operation is a function of its input and output types, added with
+// [register] in the api_NAME.go of its subject; addAPI lists the subjects. Pages
+// call the same readers, so that a figure is the same wherever it stands. What
+// holds for every operation is done in one place:
+//
+//   - Who may: operation.May; nobody without a token or session gets in, except
+//     to the one operation that is Open. The wrong role is refused before
+//     anything is read.
+//   - Errors are problems (problem.go): refuse, notFound and invalid make them. Any
+//     other error of a handler is logged and answered 500 without its text, so a
+//     handler says "return nil, err".
+//   - Unknown fields and query parameters are refused by name; bodies are bounded.
+//   - What inputs share is an embedded struct of exported name: huma skips others.
+//   - Lists (paging.go): embed [Paging] in the input and [Next] in the body, cut
+//     with [paged], answer a [page]. The order is stable and said in the document.
+//   - ETag and If-None-Match (etag.go) on every GET come by themselves. An answer
+//     that says when it was read says so in "at", first of its fields.
+//   - The document (apidoc.go, openapi.json) is made from the types. Names, doc
+//     and example tags are for people who read it: path parameters need an
+//     example, bodies operation.Example, and both work on the example catalogue,
+//     since the tests send them.
 
-// Status is the answer of GET /api/v1/status.
-type Status struct {
-	Schema       string             `json:"schema" enum:"holdfast.status/v1"`
-	At           time.Time          `json:"at" doc:"when this was read, by the collector's clock"`
-	Revision     uint64             `json:"revision" doc:"grows with everything that changes"`
-	Catalogue    string             `json:"catalogue" doc:"hash of the catalogue in force"`
-	Sentence     string             `json:"sentence" doc:"the estate in one sentence"`
-	Notices      []holdfast.Notice  `json:"notices" doc:"what is wrong with the collector itself"`
-	SilentAgents []string           `json:"silent_agents"`
-	Services     []holdfast.Posture `json:"services" doc:"worst first"`
+const (
+	apiPrefix = "/api/v1"
+	maxBody   = 256 << 10 // bytes of what is sent, unless an operation says otherwise
+)
+
+// operation describes an operation.
+type operation struct {
+	Route       string // "GET /alerts/{id}", below /api/v1
+	ID          string // "get-alert": a verb and a noun; the tests and generated clients go by it
+	Tag         string // the subject, one word: "Alerts"
+	Summary     string // one line
+	Description string // what a caller must know besides; may be empty
+
+	May    func(holdfast.Role) bool // who may; nil: every role
+	Open   bool                     // without login
+	Status int                      // of success; default 200, or 204 where the answer has no body
+	// Errors are the statuses that do not follow from the route: 401, 403, 404
+	// (where the path has a name), 406, 422, 500, 503 and those of a body do.
+	Errors  []int
+	Example any   // of the body
+	MaxBody int64 // bytes; default maxBody
 }
 
-// Services is the answer of GET /api/v1/services.
-type Services struct {
-	At       time.Time          `json:"at"`
-	Services []holdfast.Posture `json:"services" doc:"worst first"`
+// api is what operations are added to.
+type api struct {
+	huma.API
+	s    *server
+	open []string // patterns of what is open without login
 }
 
-// OneService is the answer of GET /api/v1/services/{name}.
-type OneService struct {
-	At      time.Time        `json:"at"`
-	Service holdfast.Posture `json:"service"`
-}
-
-// History is the answer of GET /api/v1/services/{name}/history.
-type History struct {
-	Service string                    `json:"service"`
-	Changes []holdfast.StandingChange `json:"changes" doc:"newest first"`
-}
-
-// Agents is the answer of GET /api/v1/agents.
-type Agents struct {
-	At     time.Time             `json:"at"`
-	Agents []holdfast.AgentState `json:"agents" doc:"by name"`
-}
-
-// CheckAnswer is the answer of GET /api/v1/checks/{id}.
-type CheckAnswer struct {
-	At          time.Time             `json:"at"`
-	Check       string                `json:"check"`
-	Observation *holdfast.Observation `json:"observation,omitempty" doc:"the latest; absent: never observed"`
-}
-
-// Records is the answer of GET /api/v1/records.
-type Records struct {
-	Records []holdfast.Record `json:"records" doc:"oldest first"`
-}
-
-// RecordInput is a record as it is sent: who attests and when it happened have
-// defaults.
-type RecordInput struct {
-	holdfast.Record
-	At time.Time `json:"at,omitzero" doc:"when it happened; default now"`
-	By string    `json:"by,omitempty" doc:"who attests; default the sender"`
-}
-
-// RunRequest is the body of POST /api/v1/checks/run.
-type RunRequest struct {
-	Check string `json:"check" minLength:"1" maxLength:"1024" doc:"ID of the check"`
-}
-
-// answer wraps a body as huma wants it.
+// answer is an answer with a body alone.
 type answer[T any] struct{ Body T }
 
-func (s *server) apiStatus(context.Context, *struct{}) (*answer[Status], error) {
-	services := s.c.Postures()
-	slices.SortFunc(services, worstFirst)
-	return &answer[Status]{Status{
-		Schema: "holdfast.status/v1", At: s.c.Now(), Revision: s.c.Revision(), Catalogue: s.c.Catalogue().Hash,
-		Sentence: s.c.Sentence(), Notices: s.c.Notices(), SilentAgents: silent(s.c.Agents()), Services: services,
-	}}, nil
-}
+// addAPI adds the routes of the API and the document that describes them. It
+// returns the patterns that are open without login.
+func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
+	a := &api{API: humago.NewWithPrefix(conditionalMux{mux}, apiPrefix, apiConfig()), s: s}
+	s.addEstateAPI(a)
+	s.addAgentsAPI(a)
+	s.addChecksAPI(a)
+	s.addRecordsAPI(a)
 
-func (s *server) apiServices(context.Context, *struct{}) (*answer[Services], error) {
-	services := s.c.Postures()
-	slices.SortFunc(services, worstFirst)
-	return &answer[Services]{Services{s.c.Now(), services}}, nil
-}
-
-func (s *server) apiService(_ context.Context, in *struct {
-	Name string `path:"name" maxLength:"256"`
-}) (*answer[OneService], error) {
-	p, ok := s.c.Posture(in.Name)
-	if !ok {
-		return nil, huma.Error404NotFound("there is no service " + in.Name + " in the catalogue")
-	}
-	return &answer[OneService]{OneService{s.c.Now(), p}}, nil
-}
-
-func (s *server) apiHistory(ctx context.Context, in *struct {
-	Name  string `path:"name" maxLength:"256"`
-	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"500" doc:"at most so many, the newest"`
-}) (*answer[History], error) {
-	changes, err := s.c.Changes(ctx, in.Name, in.Limit)
+	document, err := apiDocument(a.OpenAPI())
 	if err != nil {
-		s.log.Error("history cannot be read", "service", in.Name, "err", err)
-		return nil, huma.Error500InternalServerError("the history cannot be read; the collector's log says why")
+		return nil, err
 	}
-	if _, known := s.c.Posture(in.Name); !known && len(changes) == 0 {
-		return nil, huma.Error404NotFound("there is no service " + in.Name + ", and none is remembered")
-	}
-	return &answer[History]{History{in.Name, changes}}, nil
+	mux.HandleFunc("GET "+apiPrefix+"/openapi.json", conditional(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		w.Write(document) // an error means the client is gone
+	}))
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) { s.noOperation(mux, w, r) })
+	return a.open, nil
 }
 
-func (s *server) apiAgents(context.Context, *struct{}) (*answer[Agents], error) {
-	return &answer[Agents]{Agents{s.c.Now(), s.c.Agents()}}, nil
+// conditionalMux makes every GET conditional.
+type conditionalMux struct{ *http.ServeMux }
+
+// HandleFunc is what huma adds its routes with.
+func (m conditionalMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	if strings.HasPrefix(pattern, "GET ") {
+		handler = conditional(handler)
+	}
+	m.ServeMux.HandleFunc(pattern, handler)
 }
 
-func (s *server) apiCheck(_ context.Context, in *struct {
-	ID string `path:"id" maxLength:"1024" doc:"with its slashes: SERVICE/DATASET/COPY"`
-}) (*answer[CheckAnswer], error) {
-	if s.c.Catalogue().Check(in.ID) == nil {
-		return nil, huma.Error404NotFound("there is no check " + in.ID + " in the catalogue")
-	}
-	a := CheckAnswer{At: s.c.Now(), Check: in.ID}
-	if o, ok := s.c.Observation(in.ID); ok {
-		a.Observation = &o
-	}
-	return &answer[CheckAnswer]{a}, nil
-}
-
-func (s *server) apiRun(ctx context.Context, in *answer[RunRequest]) (*struct{}, error) {
-	if who := whoIs(ctx); !who.Role.MayRunChecks() {
-		return nil, huma.Error403Forbidden("role " + string(who.Role) + " may not run checks")
-	}
-	err := s.c.RunCheck(in.Body.Check)
-	switch {
-	case errors.Is(err, holdfast.ErrInvalid):
-		return nil, huma.Error404NotFound("there is no check "+in.Body.Check+" in the catalogue", &huma.ErrorDetail{Location: "body.check", Message: "no such check"})
-	case err != nil:
-		return nil, huma.Error409Conflict(err.Error())
-	}
-	return nil, nil
-}
-
-func (s *server) apiRecords(ctx context.Context, in *struct {
-	Service string `query:"service" maxLength:"256" doc:"only records of this service"`
-}) (*answer[Records], error) {
-	list, err := s.c.Records(ctx, in.Service)
-	if err != nil {
-		s.log.Error("records cannot be read", "err", err)
-		return nil, huma.Error500InternalServerError("records cannot be read; the collector's log says why")
-	}
-	return &answer[Records]{Records{list}}, nil
-}
-
-func (s *server) apiRecord(ctx context.Context, in *answer[RecordInput]) (*answer[holdfast.Record], error) {
-	who, r := whoIs(ctx), in.Body.Record
-	if !who.Role.MayRecord(r.Kind) {
-		return nil, huma.Error403Forbidden("role " + string(who.Role) + " may not enter a record of kind " + string(r.Kind))
-	}
-	r.At, r.By, r.EnteredBy = in.Body.At, in.Body.By, who.Name
-	if r.By == "" {
-		r.By = who.Name
-	}
-	stored, err := s.c.Record(ctx, r)
-	switch {
-	case errors.Is(err, holdfast.ErrInvalid):
-		return nil, huma.Error422UnprocessableEntity("the record is not valid", faults(err)...)
-	case err != nil:
-		s.log.Error("record not stored", "err", err)
-		return nil, huma.Error503ServiceUnavailable("the record is not stored; send it again")
-	}
-	return &answer[holdfast.Record]{stored}, nil
-}
-
-// faults takes the lines of an invalid record's error apart: each opens with its
-// field.
-func faults(err error) []error {
-	text := strings.TrimPrefix(err.Error(), holdfast.ErrInvalid.Error()+" record: ")
-	var list []error
-	for line := range strings.Lines(text) {
-		field, message, ok := strings.Cut(strings.TrimSpace(line), ": ")
-		if !ok || strings.ContainsAny(field, ` "`) && field != "started + duration" {
-			field, message = "", strings.TrimSpace(line)
+// noOperation answers what no operation does: another method of its address, or
+// nothing at all.
+func (s *server) noOperation(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(probe); pattern != "/api/" && method != r.Method {
+			w.Header().Add("Allow", method)
 		}
-		list = append(list, &huma.ErrorDetail{Location: strings.TrimSuffix("body."+field, "."), Message: message})
+	}
+	if w.Header().Get("Allow") != "" {
+		writeProblem(w, http.StatusMethodNotAllowed, r.Method+" is nothing this address answers")
+		return
+	}
+	writeProblem(w, http.StatusNotFound, "there is no "+clip(r.URL.Path)+"; "+apiPrefix+"/openapi.json lists what there is")
+}
+
+// register adds an operation. In and its output are structs as huma wants them:
+// path, query and header tags, and a Body.
+func register[In, Out any](a *api, o operation, handle func(context.Context, *In) (*Out, error)) {
+	op := o.huma(reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) { a.admit(o, ctx, next) }}
+	if o.Open {
+		op.Security = []map[string][]string{}
+		a.open = append(a.open, op.Method+" "+apiPrefix+op.Path)
+	}
+	huma.Register(a.API, op, func(ctx context.Context, in *In) (*Out, error) {
+		out, err := handle(ctx, in)
+		if err == nil {
+			return out, nil
+		}
+		var problem huma.StatusError
+		if errors.As(err, &problem) {
+			return nil, err
+		}
+		if ctx.Err() == nil {
+			a.s.log.Error("operation failed", "operation", o.ID, "err", err)
+		}
+		return nil, refuse(http.StatusInternalServerError, "server", "this cannot be answered now; the collector's log says why")
+	})
+}
+
+// huma is the operation as huma describes it.
+func (o operation) huma(in, out reflect.Type) huma.Operation {
+	method, path, _ := strings.Cut(o.Route, " ")
+	op := huma.Operation{
+		OperationID: o.ID, Method: method, Path: path, Tags: []string{o.Tag}, Summary: o.Summary, Description: o.Description,
+		DefaultStatus: o.Status, MaxBodyBytes: o.MaxBody, RejectUnknownQueryParameters: true, BodyReadTimeout: 10 * time.Second,
+		Errors: append([]int{http.StatusNotAcceptable, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.Errors...),
+	}
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = maxBody
+	}
+	if !o.Open {
+		op.Errors = append(op.Errors, http.StatusUnauthorized)
+	}
+	if o.May != nil || method != http.MethodGet { // requests from other sites' pages are refused
+		op.Errors = append(op.Errors, http.StatusForbidden)
+	}
+	if strings.Contains(path, "{") {
+		op.Errors = append(op.Errors, http.StatusNotFound)
+	}
+	if _, body := in.FieldByName("Body"); body {
+		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: o.Example}}}
+	}
+	if _, body := out.FieldByName("Body"); !body && op.DefaultStatus == 0 {
+		op.DefaultStatus = http.StatusNoContent
+	}
+	slices.Sort(op.Errors)
+	op.Errors = slices.Compact(op.Errors)
+	if o.May != nil {
+		may := rolesThat(o.May)
+		op.Extensions = map[string]any{"x-roles": may}
+		op.Description = strings.TrimSpace(op.Description + "\n\nFor roles " + strings.Join(may, ", ") + ".")
+	}
+	return op
+}
+
+func rolesThat(may func(holdfast.Role) bool) []string {
+	var list []string
+	for _, r := range holdfast.Roles {
+		if may(r) {
+			list = append(list, string(r))
+		}
 	}
 	return list
 }
 
-// worstFirst orders postures: worse state, lower score, more critical tier, name.
-// What is not judged comes last.
-func worstFirst(a, b holdfast.Posture) int { return worse(&a, &b) }
-
-func worse(a, b *holdfast.Posture) int {
-	if d := b.State.Rank() - a.State.Rank(); d != 0 {
-		return d
+// admit lets a request through to its operation if its role may and the answer
+// can be in a form the client reads.
+func (a *api) admit(o operation, ctx huma.Context, next func(huma.Context)) {
+	who := whoIs(ctx.Context())
+	if !o.Open && o.May != nil && !o.May(who.Role) {
+		detail := fmt.Sprintf("role %s may not do this: it takes %s", who.Role, strings.Join(rolesThat(o.May), " or "))
+		huma.WriteErr(a, ctx, http.StatusForbidden, detail)
+		return
 	}
-	if a.Score != nil && b.Score != nil && *a.Score != *b.Score {
-		return *a.Score - *b.Score
-	}
-	if d := a.Tier - b.Tier; d != 0 {
-		return d
-	}
-	return strings.Compare(a.Name, b.Name)
-}
-
-// silent names the agents that have checks and do not report.
-func silent(agents []holdfast.AgentState) []string {
-	names := []string{}
-	for _, a := range agents {
-		if isSilent(&a) {
-			names = append(names, a.Name)
+	forms := []string{"application/problem+json"}
+	for status, r := range ctx.Operation().Responses {
+		if strings.HasPrefix(status, "2") {
+			for form := range r.Content {
+				forms = append(forms, form)
+			}
 		}
 	}
-	return names
+	if !acceptable(ctx.Header("Accept"), forms) {
+		slices.Sort(forms[1:])
+		huma.WriteErr(a, ctx, http.StatusNotAcceptable, "the answer is of type "+strings.Join(forms[1:], " or "))
+		return
+	}
+	next(ctx)
 }
 
-func isSilent(a *holdfast.AgentState) bool {
-	return !a.Connected && a.Checks > 0 && !a.Revoked
-}
-
-// writeProblem writes an error as the API does (RFC 9457).
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
+// acceptable reports whether an Accept header leaves room for one of the forms; an
+// answer without a body has room in any.
+func acceptable(accept string, forms []string) bool {
+	if strings.TrimSpace(accept) == "" || len(forms) == 1 {
+		return true
+	}
+	for one := range strings.SplitSeq(accept, ",") {
+		kind, params, err := mime.ParseMediaType(one)
+		if err != nil || strings.Trim(params["q"], "0.") == "" && params["q"] != "" {
+			continue
+		}
+		for _, form := range forms[1:] {
+			family, _, _ := strings.Cut(form, "/")
+			if kind == "*/*" || kind == family+"/*" || kind == form {
+				return true
+			}
+		}
+	}
+	return false
 }

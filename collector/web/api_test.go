@@ -215,7 +215,7 @@ func TestErrorsNameTheField(t *testing.T) {
 		{"/records", strings.Replace(exercise, `"ok"`, `"fine"`, 1), "body.outcome", "use ok, degraded or failed"},
 		{"/records", strings.Replace(exercise, `2026-06-20T08`, `2027-06-20T08`, 1), "body.started", "future"},
 		{"/checks/run", `{}`, "body", "check to be present"},
-		{"/checks/run", `{"check":"payments/nothing"}`, "body.check", "no such check"},
+		{"/checks/run", `{"check":"payments/nothing"}`, "body.check", "there is no check"},
 	} {
 		resp := ask(t, h, "admin", "POST", "/api/v1"+c.target, c.body, "Content-Type", "application/json")
 		var p struct {

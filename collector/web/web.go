@@ -94,7 +94,8 @@ func New(c Collector, version string, log *slog.Logger, hosts ...string) (http.H
 	}
 	inside := http.NewServeMux()
 	s.addPages(inside)
-	if err := s.addAPI(inside); err != nil {
+	open, err := s.addAPI(inside)
+	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -105,6 +106,9 @@ func New(c Collector, version string, log *slog.Logger, hosts ...string) (http.H
 	mux.HandleFunc("POST /login", s.login)
 	metrics := promhttp.HandlerFor(c.Metrics(), promhttp.HandlerOpts{Timeout: 30 * time.Second})
 	mux.Handle("GET /metrics", s.localOr(metrics))
+	for _, pattern := range open {
+		mux.Handle(pattern, inside)
+	}
 	mux.Handle("/", s.authenticated(inside))
 
 	origin := http.NewCrossOriginProtection()
