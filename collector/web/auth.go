@@ -46,7 +46,7 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 		case !errors.Is(err, holdfast.ErrNoAccess):
 			s.log.Error("access cannot be checked", "err", err)
 			writeProblem(w, http.StatusServiceUnavailable, "access cannot be checked now; the collector's log says why")
-		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/"):
 			http.Redirect(w, r, "/login?to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)

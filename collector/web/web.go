@@ -92,30 +92,39 @@ func New(c Collector, version string, log *slog.Logger, hosts ...string) (http.H
 	if s.pages, err = newPages(c.Now); err != nil {
 		return nil, err
 	}
-	inside := http.NewServeMux()
-	s.addPages(inside)
-	open, err := s.addAPI(inside)
+	mux, _, err := s.routes()
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /static/", s.pages.static)
-	mux.HandleFunc("GET /login", s.loginPage)
-	mux.HandleFunc("POST /login", s.login)
-	metrics := promhttp.HandlerFor(c.Metrics(), promhttp.HandlerOpts{Timeout: 30 * time.Second})
-	mux.Handle("GET /metrics", s.localOr(metrics))
-	for _, pattern := range open {
-		mux.Handle(pattern, inside)
-	}
-	mux.Handle("/", s.authenticated(inside))
-
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "this came from another site's page")
 	}))
 	return securely(hostGuard(hosts, origin.Handler(mux))), nil
+}
+
+// routes returns everything there is to ask for: what is open to nobody in
+// particular, and inside it what takes a login.
+func (s *server) routes() (mux, inside *http.ServeMux, err error) {
+	inside = http.NewServeMux()
+	s.addPages(inside)
+	open, err := s.addAPI(inside)
+	if err != nil {
+		return nil, nil, err
+	}
+	mux = http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /static/", s.pages.static)
+	mux.HandleFunc("GET /login", s.loginPage)
+	mux.HandleFunc("POST /login", s.login)
+	metrics := promhttp.HandlerFor(s.c.Metrics(), promhttp.HandlerOpts{Timeout: 30 * time.Second})
+	mux.Handle("GET /metrics", s.localOr(metrics))
+	for _, pattern := range open {
+		mux.Handle(pattern, inside)
+	}
+	mux.Handle("/", s.authenticated(inside))
+	return mux, inside, nil
 }
 
 // healthz answers while the process lives.
