@@ -46,6 +46,7 @@ type Collector struct {
 	access   *access
 	count    *counters
 	registry *prometheus.Registry
+	version  string
 	reload   chan struct{}
 
 	pages  net.Listener
@@ -82,7 +83,7 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	}
 	c := &Collector{
 		cfg: cfg, log: log, probes: probes, now: time.Now,
-		store: st, agents: newAgents(), reload: make(chan struct{}, 1), registry: newRegistry(version),
+		store: st, agents: newAgents(), reload: make(chan struct{}, 1), registry: newRegistry(version), version: version,
 	}
 	c.count = newCounters(c.registry)
 	c.access = &access{secrets: c.store, now: c.now}
@@ -94,7 +95,6 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 		c.close()
 		return nil, err
 	}
-	c.registry.MustRegister(scrape{c})
 	return c, nil
 }
 

@@ -135,6 +135,8 @@ const (
 	// While reports wait to be taken in, judging rests so many times as long as it
 	// works: who floods the collector delays judgements, not acknowledgements.
 	restWhileBusy = 3
+	// calm is how long the judge rests at most: its heartbeat tells that it lives.
+	calm = time.Minute
 	// saveAgain is when transitions that the store did not take are offered again; of
 	// more than maxMoved the oldest are given up.
 	saveAgain = time.Second
@@ -274,9 +276,9 @@ func (e *estate) untilNext() time.Duration {
 	defer e.mu.RUnlock()
 	at, ok := e.due.next()
 	if !ok {
-		return time.Hour
+		return calm
 	}
-	return min(max(at.Sub(e.now()), 0), time.Hour)
+	return min(max(at.Sub(e.now()), 0), calm)
 }
 
 // read calls f with the state locked for reading. What f is given must not be

@@ -1,13 +1,13 @@
 package collector
 
 import (
+	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	holdfast "github.com/holdfast-monitor/holdfast"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // counters is what the collector counts of its own work.
@@ -58,175 +58,103 @@ func newRegistry(version string) *prometheus.Registry {
 	return reg
 }
 
-// gauge is one metric read from the living state at every scrape. Its labels
-// come from the catalogue and from enrolment, never from what an agent says.
-type gauge struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+// Metric describes one metric of /metrics.
+type Metric struct {
+	Name   string
+	Help   string
+	Type   string   // counter, gauge, histogram or summary
+	Labels []string // without le and quantile
 }
 
-func newGauge(name, help string, labels ...string) gauge {
-	return gauge{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
-}
-
-func (g gauge) at(ch chan<- prometheus.Metric, value float64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(g.desc, g.kind, value, labels...)
-}
-
-// instant gives an instant as seconds since 1970; the zero instant gives no
-// series: what never happened has no time.
-func (g gauge) instant(ch chan<- prometheus.Metric, t time.Time, labels ...string) {
-	if !t.IsZero() {
-		g.at(ch, float64(t.UnixMilli())/1000, labels...)
+// MetricList describes every metric the collector can give, by name. Dashboards
+// and rules are checked against it.
+func MetricList() ([]Metric, error) {
+	reg := newRegistry("")
+	newCounters(reg)
+	families, err := reg.Gather()
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
-}
-
-func (g gauge) seconds(ch chan<- prometheus.Metric, d holdfast.Duration, labels ...string) {
-	if d > 0 {
-		g.at(ch, d.Std().Seconds(), labels...)
+	var list []Metric
+	for _, f := range families {
+		m := Metric{Name: f.GetName(), Help: f.GetHelp(), Type: strings.ToLower(f.GetType().String())}
+		for _, label := range f.GetMetric()[0].GetLabel() {
+			m.Labels = append(m.Labels, label.GetName())
+		}
+		list = append(list, m)
 	}
+	for _, m := range livingMetrics {
+		list = append(list, Metric{m.name, m.help, strings.ToLower(m.kind.String()), m.labels})
+	}
+	slices.SortFunc(list, func(a, b Metric) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
 }
 
-// The metrics of services and agents.
+// metric is one that is read from the living state at every scrape. Its labels
+// come from the catalogue, from enrolment and from closed lists, never from what
+// an agent says.
+type metric struct {
+	name, help string
+	kind       dto.MetricType
+	labels     []string
+}
+
+func newGauge(name, help string, labels ...string) *metric {
+	return &metric{name, help, dto.MetricType_GAUGE, labels}
+}
+
+// The metrics of services, copies and agents.
 var (
 	metricServices    = newGauge("holdfast_services", "Services by state.", "state")
+	metricService     = newGauge("holdfast_service_info", "1; who owns the service, where it is and how critical.", "service", "owner", "site", "tier")
 	metricScore       = newGauge("holdfast_service_score", "Score, 0 to 100. Absent: not judged.", "service", "tier")
 	metricState       = newGauge("holdfast_service_state", "1 for the state the service is in, 0 for the others.", "service", "state")
-	metricScenario    = newGauge("holdfast_scenario_state_rank", "0 proven, 1 stale, 2 degraded, 3 untested, 4 unknown, 5 broken, 6 uncovered.", "service", "scenario")
-	metricPoint       = newGauge("holdfast_recovery_point_timestamp_seconds", "Newest usable recovery point in the scenario; exposure is the time since. Absent: none.", "service", "scenario")
-	metricTime        = newGauge("holdfast_recovery_time_seconds", "Recovery time along the critical path. Absent: nothing measured.", "service", "scenario")
-	metricObjective   = newGauge("holdfast_objective_seconds", "RTO and RPO as requested, committed and proven. Absent: not stated or not measured.", "service", "objective", "kind")
-	metricRungAt      = newGauge("holdfast_rung_last_valid_test_timestamp_seconds", "When the test that holds the rung was made. Absent: never.", "service", "path", "rung")
-	metricRung        = newGauge("holdfast_rung_state_rank", "State of a required rung; ranks as in holdfast_scenario_state_rank.", "service", "path", "rung")
-	metricNeeds       = newGauge("holdfast_needs", "Needs of the service's paths by verdict.", "service", "verdict")
-	metricCopyPoint   = newGauge("holdfast_copy_recovery_point_timestamp_seconds", "Newest recovery point of a copy. Absent: none known.", "service", "dataset", "copy")
+	metricCause       = newGauge("holdfast_service_cause", "1; the code of the finding that makes the state what it is. Absent: nothing stands in the way, or not judged.", "service", "code")
+	metricPoints      = newGauge("holdfast_finding_points", "Points the service's findings of this code cost. Absent: none.", "service", "code")
+	metricMaintenance = newGauge("holdfast_maintenance_end_timestamp_seconds", "When the maintenance window in force ends. Absent: none is.", "service")
 	metricNextChange  = newGauge("holdfast_next_change_timestamp_seconds", "When the posture changes next although every check goes on reporting the same. Absent: never.", "service")
+	metricObjective   = newGauge("holdfast_objective_seconds", "RTO and RPO as requested, committed and proven. Absent: not stated or not measured.", "service", "objective", "kind")
+	metricNeeds       = newGauge("holdfast_needs", "Needs of the service's paths by verdict.", "service", "verdict")
+
+	metricScenario = newGauge("holdfast_scenario_state_rank", "0 proven, 1 stale, 2 degraded, 3 untested, 4 unknown, 5 broken, 6 uncovered.", "service", "scenario")
+	metricPoint    = newGauge("holdfast_recovery_point_timestamp_seconds", "Newest usable recovery point in the scenario; exposure is the time since. Where the path works on the data itself it is now. Absent: none.", "service", "scenario")
+	metricTime     = newGauge("holdfast_recovery_time_seconds", "Recovery time along the critical path. Absent: nothing measured.", "service", "scenario")
+	metricTarget   = newGauge("holdfast_scenario_objective_seconds", "RTO and RPO the BIA requests in the scenario. Absent: the BIA states none.", "service", "scenario", "objective")
+
+	metricRungAt = newGauge("holdfast_rung_last_valid_test_timestamp_seconds", "When the test that holds the rung was made. Absent: never.", "service", "path", "rung")
+	metricRung   = newGauge("holdfast_rung_state_rank", "State of a required rung; ranks as in holdfast_scenario_state_rank. Absent: not required.", "service", "path", "rung")
+
+	metricCopyPoint    = newGauge("holdfast_copy_recovery_point_timestamp_seconds", "Newest recovery point of a copy. Absent: none known.", "service", "dataset", "copy")
+	metricCopyUsable   = newGauge("holdfast_copy_usable", "1 while the copy's check finds it usable, 0 while it does not. Absent: nobody can tell, or nobody looks.", "service", "dataset", "copy")
+	metricCopyVerified = newGauge("holdfast_copy_verified_timestamp_seconds", "When the copy's integrity was last read through. Absent: never.", "service", "dataset", "copy")
+	metricCopyShare    = newGauge("holdfast_copy_verified_ratio", "Share of the copy read at that verification. Absent: never verified.", "service", "dataset", "copy")
+	metricCopyRestored = newGauge("holdfast_copy_restored_timestamp_seconds", "When the copy was last really restored. Absent: never.", "service", "dataset", "copy")
+	metricCopyTook     = newGauge("holdfast_copy_restore_seconds", "How long that restore took. Absent: never restored.", "service", "dataset", "copy")
+
+	metricAgent       = newGauge("holdfast_agent_enrolled", "1 for an agent that has joined, 0 for one the catalogue names and nobody joined, or that was removed.", "agent", "site")
 	metricAgentUp     = newGauge("holdfast_agent_connected", "1 while the agent has a session.", "agent")
 	metricAgentHeard  = newGauge("holdfast_agent_last_heard_timestamp_seconds", "When the agent was last heard. Absent: never.", "agent")
 	metricAgentCert   = newGauge("holdfast_agent_certificate_expiry_timestamp_seconds", "When the agent's certificate ends. Absent: never enrolled.", "agent")
 	metricAgentOffset = newGauge("holdfast_agent_clock_offset_seconds", "Agent clock less collector clock.", "agent")
 	metricAgentSpool  = newGauge("holdfast_agent_spooled_reports", "Reports waiting on the agent.", "agent")
+	metricAgentChecks = newGauge("holdfast_agent_checks", "Checks the catalogue places on the agent by their latest outcome; never: the agent has not reported one.", "agent", "outcome")
 	metricAgentDenied = newGauge("holdfast_agent_refused_checks", "Checks the agent's own policy forbids.", "agent")
-	metricPluginUp    = newGauge("holdfast_agent_plugin_healthy", "0 after the plugin crashed, hung or was refused, until it answers again.", "agent", "plugin")
-	metricHeartbeat   = newGauge("holdfast_heartbeat_timestamp_seconds", "When the judge last went round.")
-	metricJudged      = gauge{prometheus.NewDesc("holdfast_judgements_total", "Services judged.", nil, nil), prometheus.CounterValue}
-	metricCatalogue   = newGauge("holdfast_catalogue_valid", "1 while the catalogue on disk is the one in force, 0 while a bad edit is refused.")
-	metricAccepted    = newGauge("holdfast_catalogue_accepted_timestamp_seconds", "When the catalogue in force was accepted.")
+	metricAgentSkew   = newGauge("holdfast_agent_version_differs", "1 while the agent runs another version than the collector. Absent: not heard since the collector started.", "agent")
+	metricAgentClash  = newGauge("holdfast_agent_clash", "1 after a second host used the agent's name and key.", "agent")
+	metricPluginUp    = newGauge("holdfast_agent_plugin_healthy", "0 after the plugin crashed, hung or was refused, until it answers again. Absent: not used yet.", "agent", "plugin")
+	metricCertLife    = newGauge("holdfast_agent_certificate_life_seconds", "How long certificates are issued for; agents renew at two thirds of it.")
+
+	metricHeartbeat = newGauge("holdfast_heartbeat_timestamp_seconds", "When the judge last went round; it does so at least once a minute. Absent: not yet.")
+	metricJudged    = &metric{"holdfast_judgements_total", "Services judged.", dto.MetricType_COUNTER, nil}
+	metricCatalogue = newGauge("holdfast_catalogue_valid", "1 while the catalogue on disk is the one in force, 0 while a bad edit is refused.")
+	metricAccepted  = newGauge("holdfast_catalogue_accepted_timestamp_seconds", "When the catalogue in force was accepted.")
 )
 
-var allGauges = []gauge{metricServices, metricScore, metricState, metricScenario, metricPoint, metricTime, metricObjective,
-	metricRungAt, metricRung, metricNeeds, metricCopyPoint, metricNextChange, metricAgentUp, metricAgentHeard, metricAgentCert,
-	metricAgentOffset, metricAgentSpool, metricAgentDenied, metricPluginUp, metricHeartbeat, metricJudged, metricCatalogue, metricAccepted}
-
-// scrape gives Prometheus the living state. It implements prometheus.Collector.
-type scrape struct{ c *Collector }
-
-// Describe sends every metric's description.
-func (s scrape) Describe(ch chan<- *prometheus.Desc) {
-	for _, g := range allGauges {
-		ch <- g.desc
-	}
-}
-
-// Collect sends what holds now.
-func (s scrape) Collect(ch chan<- prometheus.Metric) {
-	counts := map[holdfast.State]int{}
-	for _, p := range s.c.estate.all() {
-		counts[p.State]++
-		collectPosture(ch, p)
-	}
-	for _, state := range append([]holdfast.State{holdfast.NotJudged}, holdfast.States...) {
-		metricServices.at(ch, float64(counts[state]), string(state))
-	}
-	families := s.c.families()
-	for _, a := range s.c.Agents() {
-		collectAgent(ch, a, families)
-	}
-	round, judged := s.c.estate.progress()
-	metricHeartbeat.instant(ch, round)
-	metricJudged.at(ch, float64(judged))
-	status := s.c.CatalogueStatus()
-	metricCatalogue.at(ch, flag(status.Problem == ""))
-	metricAccepted.instant(ch, status.Accepted)
-}
-
-func collectPosture(ch chan<- prometheus.Metric, p holdfast.Posture) {
-	for _, state := range append([]holdfast.State{holdfast.NotJudged}, holdfast.States...) {
-		metricState.at(ch, flag(p.State == state), p.Name, string(state))
-	}
-	if p.Score != nil {
-		metricScore.at(ch, float64(*p.Score), p.Name, string(rune('0'+p.Tier)))
-	}
-	if p.NextChange != nil {
-		metricNextChange.instant(ch, *p.NextChange, p.Name)
-	}
-	for _, s := range p.Scenarios {
-		if s.AskedBy != "" {
-			continue // a consumer's scenario, perhaps of the same name as another's
-		}
-		metricScenario.at(ch, float64(s.State.Rank()), p.Name, s.Name)
-		metricPoint.instant(ch, s.Point, p.Name, s.Name)
-		if s.RecoveryTime != nil {
-			metricTime.seconds(ch, s.RecoveryTime.Total, p.Name, s.Name)
-		}
-	}
-	if o := p.Objectives; o != nil {
-		for name, t := range map[string]holdfast.ThreeFold{"rto": o.RTO, "rpo": o.RPO} {
-			metricObjective.seconds(ch, t.Requested.Limit, p.Name, name, "requested")
-			metricObjective.seconds(ch, t.Committed, p.Name, name, "committed")
-			metricObjective.seconds(ch, t.Proven, p.Name, name, "proven")
-		}
-	}
-	verdicts := map[holdfast.Verdict]int{}
-	for _, path := range p.Paths {
-		for rung, r := range path.Rungs {
-			metricRungAt.instant(ch, r.At, p.Name, path.Name, string(rung))
-			if r.Required {
-				metricRung.at(ch, float64(r.State.Rank()), p.Name, path.Name, string(rung))
-			}
-		}
-		for _, n := range path.Needs {
-			verdicts[n.Verdict]++
-		}
-	}
-	for _, v := range []holdfast.Verdict{holdfast.Met, holdfast.Unmet, holdfast.VerdictUnknown, holdfast.NotApplicable} {
-		metricNeeds.at(ch, float64(verdicts[v]), p.Name, string(v))
-	}
-	for _, d := range p.Data {
-		for _, c := range d.Copies {
-			metricCopyPoint.instant(ch, c.Point, p.Name, d.Dataset, c.Copy)
-		}
-	}
-}
-
-func collectAgent(ch chan<- prometheus.Metric, a holdfast.AgentState, families map[string]bool) {
-	metricAgentUp.at(ch, flag(a.Connected), a.Name)
-	metricAgentHeard.instant(ch, a.LastHeard, a.Name)
-	metricAgentCert.instant(ch, a.Certificate, a.Name)
-	metricAgentOffset.at(ch, a.Offset.Std().Seconds(), a.Name)
-	metricAgentSpool.at(ch, float64(a.Spooled), a.Name)
-	metricAgentDenied.at(ch, float64(len(a.Refused)), a.Name)
-	for _, p := range a.Plugins {
-		if families[p.Name] {
-			metricPluginUp.at(ch, flag(p.Problem == ""), a.Name, p.Name)
-		}
-	}
-}
-
-// families returns the plugins the catalogue's checks name: the part of a
-// probe's name before the dot.
-func (c *Collector) families() map[string]bool {
-	found := map[string]bool{}
-	for k := range c.Catalogue().Checks {
-		family, _, _ := strings.Cut(k.Probe, ".")
-		found[family] = true
-	}
-	return found
-}
-
-func flag(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
+var livingMetrics = []*metric{
+	metricServices, metricService, metricScore, metricState, metricCause, metricPoints, metricMaintenance, metricNextChange, metricObjective, metricNeeds,
+	metricScenario, metricPoint, metricTime, metricTarget, metricRungAt, metricRung,
+	metricCopyPoint, metricCopyUsable, metricCopyVerified, metricCopyShare, metricCopyRestored, metricCopyTook,
+	metricAgent, metricAgentUp, metricAgentHeard, metricAgentCert, metricAgentOffset, metricAgentSpool, metricAgentChecks, metricAgentDenied,
+	metricAgentSkew, metricAgentClash, metricPluginUp, metricCertLife,
+	metricHeartbeat, metricJudged, metricCatalogue, metricAccepted,
 }

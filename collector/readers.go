@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/score"
 	"github.com/holdfast-monitor/holdfast/collector/store"
@@ -214,9 +212,6 @@ func (c *Collector) Token(ctx context.Context, token string) (holdfast.Who, erro
 func (c *Collector) Logout(ctx context.Context, session string) error {
 	return c.access.logout(ctx, session)
 }
-
-// Metrics is what Prometheus scrapes.
-func (c *Collector) Metrics() prometheus.Gatherer { return c.registry }
 
 // Ready reports whether reports are taken and services judged.
 func (c *Collector) Ready() bool { return c.estate.judgedAll() }
