@@ -111,6 +111,7 @@ type RungPosture struct {
 	At       time.Time `json:"at,omitzero"`    // of the test that holds it
 	Until    time.Time `json:"until,omitzero"` // when it runs out
 	Reason   string    `json:"reason,omitempty"`
+	Changed  bool      `json:"changed,omitempty"` // it ran out by what changed since the test, not by age
 }
 
 // NeedPosture is a link of a path's chain.
@@ -120,7 +121,8 @@ type NeedPosture struct {
 	Verdict  Verdict   `json:"verdict"`
 	State    State     `json:"state"` // what it contributes
 	Reason   string    `json:"reason,omitempty"`
-	At       time.Time `json:"at,omitzero"` // of the evidence
+	At       time.Time `json:"at,omitzero"`    // of the evidence
+	Until    time.Time `json:"until,omitzero"` // when it runs out, or out further: a paper's cadence, an expiry
 	Attested bool      `json:"attested,omitempty"`
 	Declared bool      `json:"declared,omitempty"`
 }
@@ -157,6 +159,9 @@ type Objectives struct {
 	WRT  Duration  `json:"wrt,omitempty"`
 	MTDL Duration  `json:"mtdl,omitempty"`
 	MBCO string    `json:"mbco,omitempty"`
+	// ReviewDue is when the review of the business impact analysis runs out; zero:
+	// it has.
+	ReviewDue time.Time `json:"review_due,omitzero"`
 }
 
 // ThreeFold is an objective as requested (BIA), committed (design of the binding

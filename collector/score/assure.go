@@ -46,6 +46,7 @@ func (j *judge) paper(l lapse, need string, at time.Time, stale, untested string
 	switch l.state {
 	case holdfast.Proven:
 		it = j.met(need, holdfast.Assurance, at)
+		it.until = l.until
 	case holdfast.Stale:
 		it = j.finding(stale, need, reason())
 		it.since, it.until = l.since, l.until
@@ -142,6 +143,8 @@ func (j *judge) attestItem(c *clock, n *need) *item {
 			c.due(latest.Until)
 			if l.state == holdfast.Proven && !j.at.Before(latest.Until) {
 				l = lapse{holdfast.Stale, latest.Until, latest.At.Add(2 * n.attest.Every.Std())}
+			} else if l.state == holdfast.Proven {
+				l.until = earlier(l.until, latest.Until)
 			}
 		}
 		it = j.paper(l, n.ID, latest.At, codeAttestStale, codeAttestUntested, func() string {

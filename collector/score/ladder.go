@@ -17,6 +17,7 @@ type standing struct {
 	since    time.Time
 	until    time.Time
 	reason   string
+	changed  bool    // the reason is a change since the proof
 	proofs   []proof // that hold it, one per dataset; empty where any is missing
 }
 
@@ -226,7 +227,9 @@ func (st *standing) hold(j *judge, b *base, s *service, p *path, c *copyOf, pr *
 	l := j.lapsed(&b.clock, pr.at, cadence)
 	if l.state != holdfast.Untested {
 		if v := j.voided(s, p, c, st.rung, pr); v != nil {
-			st.worsen(holdfast.Stale, v.at, pr.at.Add(2*cadence.Std()), st.last(c, pr)+"; since then "+v.reason)
+			reason := st.last(c, pr) + "; since then " + v.reason
+			st.worsen(holdfast.Stale, v.at, pr.at.Add(2*cadence.Std()), reason)
+			st.changed = st.reason == reason
 			return
 		}
 	}
@@ -256,7 +259,7 @@ func (st *standing) worsen(state holdfast.State, since, until time.Time, reason 
 	if better || state == st.state && !sooner {
 		return
 	}
-	st.state, st.since, st.until, st.reason = state, since, until, reason
+	st.state, st.since, st.until, st.reason, st.changed = state, since, until, reason, false
 }
 
 // rungItem makes the finding of a rung: of a required one how it stands, of any a

@@ -40,7 +40,7 @@ func (j *judge) checked(c *clock, id string, k *check, codes checkCodes) (main, 
 		main = unknown()
 	default:
 		main = j.met(id, holdfast.Feasibility, s.began())
-		main.live = true
+		main.live, main.until = true, s.obs.Expiry.UTC()
 	}
 	main.at, main.check = s.began(), k.ID
 	return main, more

@@ -43,6 +43,9 @@ func (j *judge) posture(s *service) holdfast.Posture {
 		}
 		p.Findings = j.findings(own, now)
 		p.Objectives = j.objectives(s, now)
+		if review := j.biaItem(&c, s, s.Tier); review.verdict == holdfast.Met {
+			p.Objectives.ReviewDue = review.until
+		}
 	}
 	for i := range s.paths {
 		p.Paths = append(p.Paths, j.showPath(s, &s.paths[i], own, &c))
@@ -138,7 +141,7 @@ func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.
 		if !canHave(p, st.rung) {
 			continue
 		}
-		r := holdfast.RungPosture{State: st.state, Required: st.required, At: st.at, Until: st.until, Reason: st.reason}
+		r := holdfast.RungPosture{State: st.state, Required: st.required, At: st.at, Until: st.until, Reason: st.reason, Changed: st.changed}
 		out.Rungs[st.rung] = r
 	}
 	out.Point, out.Current = b.point.at, b.point.current
@@ -148,7 +151,7 @@ func (j *judge) showPath(s *service, p *path, own []*result, c *clock) holdfast.
 	}
 	for _, it := range b.chain {
 		out.Needs = append(out.Needs, holdfast.NeedPosture{
-			Need: it.need, Kind: it.kind, Verdict: it.verdict, State: it.state, Reason: it.reason, At: it.at, Attested: it.attested, Declared: it.declared,
+			Need: it.need, Kind: it.kind, Verdict: it.verdict, State: it.state, Reason: it.reason, At: it.at, Until: it.until, Attested: it.attested, Declared: it.declared,
 		})
 	}
 	return out
