@@ -153,7 +153,7 @@ func (o operation) huma(in, out reflect.Type) huma.Operation {
 	op := huma.Operation{
 		OperationID: o.ID, Method: method, Path: path, Tags: []string{o.Tag}, Summary: o.Summary, Description: o.Description,
 		DefaultStatus: o.Status, MaxBodyBytes: o.MaxBody, RejectUnknownQueryParameters: true, BodyReadTimeout: 10 * time.Second,
-		Errors: append([]int{http.StatusNotAcceptable, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.Errors...),
+		Errors: append([]int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.Errors...),
 	}
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = maxBody
@@ -171,7 +171,9 @@ func (o operation) huma(in, out reflect.Type) huma.Operation {
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: o.Example}}}
 	}
-	if _, body := out.FieldByName("Body"); !body && op.DefaultStatus == 0 {
+	if _, body := out.FieldByName("Body"); body {
+		op.Errors = append(op.Errors, http.StatusNotAcceptable)
+	} else if op.DefaultStatus == 0 {
 		op.DefaultStatus = http.StatusNoContent
 	}
 	slices.Sort(op.Errors)

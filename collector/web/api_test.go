@@ -3,12 +3,10 @@ package web_test
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/jsonschema-go/jsonschema"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/web"
@@ -84,88 +82,6 @@ func TestWhoMay(t *testing.T) {
 				t.Errorf("token %q: got %d, want 401", token, got)
 			}
 		}
-	}
-}
-
-// document reads the API's document.
-func document(t *testing.T, h http.Handler) map[string]any {
-	t.Helper()
-	var doc map[string]any
-	if err := json.Unmarshal([]byte(text(t, ask(t, h, "viewer", "GET", "/api/v1/openapi.json", ""))), &doc); err != nil {
-		t.Fatal(err)
-	}
-	return doc
-}
-
-// TestAnswersMatchDocument holds real answers against the schemas the document
-// gives for them, and the document against the routes there are.
-func TestAnswersMatchDocument(t *testing.T) {
-	e := newEstate(t, at(noon), troubled(noon))
-	h := handler(t, e)
-	doc := document(t, h)
-	if doc["openapi"] != "3.1.0" {
-		t.Errorf("got OpenAPI %v, want 3.1.0", doc["openapi"])
-	}
-	components := strings.ReplaceAll(marshal(t, doc["components"].(map[string]any)["schemas"]), "#/components/schemas/", "#/$defs/")
-	drive := map[string]string{
-		"GET /status": "/status", "GET /services": "/services", "GET /services/{name}": "/services/shop", "GET /agents": "/agents",
-		"GET /services/{name}/history": "/services/shop/history", "GET /checks/{id}": "/checks/shop/catalogue/vault", "GET /records": "/records",
-		"POST /records": "/records", "POST /checks/run": "/checks/run",
-	}
-	for path, item := range doc["paths"].(map[string]any) {
-		for method, op := range item.(map[string]any) {
-			route := strings.ToUpper(method) + " " + path
-			target, ok := drive[route]
-			if !ok {
-				t.Errorf("document names %s, which nothing tries", route)
-				continue
-			}
-			delete(drive, route)
-			body := map[string]string{"POST /records": exercise, "POST /checks/run": `{"check":"payments/ledger/offsite"}`}[route]
-			resp := ask(t, h, "admin", strings.ToUpper(method), "/api/v1"+target, body, "Content-Type", "application/json")
-			said, ok := op.(map[string]any)["responses"].(map[string]any)[strconv.Itoa(resp.StatusCode)].(map[string]any)
-			if !ok {
-				t.Errorf("%s answered %d, which the document does not name: %s", route, resp.StatusCode, text(t, resp))
-				continue
-			}
-			content, ok := said["content"].(map[string]any)
-			if !ok {
-				continue // no body
-			}
-			schema := strings.ReplaceAll(marshal(t, content["application/json"].(map[string]any)["schema"]), "#/components/schemas/", "#/$defs/")
-			validate(t, route, `{"$defs":`+components+`,"allOf":[`+schema+`]}`, text(t, resp))
-		}
-	}
-	for route := range drive {
-		t.Errorf("document does not name %s", route)
-	}
-}
-
-func marshal(t *testing.T, v any) string {
-	t.Helper()
-	b, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func validate(t *testing.T, what, schema, answer string) {
-	t.Helper()
-	var s jsonschema.Schema
-	if err := json.Unmarshal([]byte(schema), &s); err != nil {
-		t.Fatalf("%s: schema: %v", what, err)
-	}
-	resolved, err := s.Resolve(nil)
-	if err != nil {
-		t.Fatalf("%s: schema: %v", what, err)
-	}
-	var v any
-	if err := json.Unmarshal([]byte(answer), &v); err != nil {
-		t.Fatalf("%s: %v: %.200s", what, err, answer)
-	}
-	if err := resolved.Validate(v); err != nil {
-		t.Errorf("%s: answer is not what the document says: %v", what, err)
 	}
 }
 

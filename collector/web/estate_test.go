@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -320,7 +321,10 @@ func (e *estate) Session(ctx context.Context, session string) (holdfast.Who, err
 }
 
 func (e *estate) Token(_ context.Context, token string) (holdfast.Who, error) {
-	if !slices.Contains(holdfast.Roles, holdfast.Role(token)) {
+	switch {
+	case token == "unreadable":
+		return holdfast.Who{}, errors.New("the store cannot be read")
+	case !slices.Contains(holdfast.Roles, holdfast.Role(token)):
 		return holdfast.Who{}, holdfast.ErrNoAccess
 	}
 	return holdfast.Who{Name: "the " + token, Role: holdfast.Role(token)}, nil
