@@ -57,7 +57,7 @@ func (r *repository) judge(out probe.Output) error {
 }
 
 // blame returns the fault of the repository that the output names, or nil.
-func (r *repository) blame(out probe.Output) *fault {
+func (r *repository) blame(out probe.Output) *probe.Fault {
 	lines := said(out.Stderr)
 	reason := reasonOf(lines)
 	switch out.ExitCode {
@@ -88,7 +88,7 @@ func (r *repository) blame(out probe.Output) *fault {
 	default:
 		return nil
 	}
-	return &fault{reason, text, string(out.Stderr)}
+	return &probe.Fault{Reason: reason, Text: text, Raw: string(out.Stderr)}
 }
 
 // reasonOf returns the first reason of the table that a line gives. Lines that
@@ -148,5 +148,5 @@ func headline(lines []string) string {
 			break
 		}
 	}
-	return clean(best, 250)
+	return probe.Clip(best, 250)
 }

@@ -47,7 +47,7 @@ func (checkProbe) Observe(ctx context.Context, r probe.Request) (probe.Observati
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	return confirm(ctx, func(ctx context.Context) (probe.Observation, error) { return repo.check(ctx, arg) })
+	return probe.Confirm(ctx, func(ctx context.Context) (probe.Observation, error) { return repo.check(ctx, arg) })
 }
 
 // readAll makes check read every pack.
@@ -109,7 +109,7 @@ func (r *repository) check(ctx context.Context, arg string) (probe.Observation, 
 	}
 	c := parseCheck(out.Stdout)
 	if !c.clean {
-		return o, probe.Unable("", "restic check ended well without saying so: %s", clean(string(out.Stdout), 200))
+		return o, probe.Unable("", "restic check ended well without saying so: %s", probe.Clip(string(out.Stdout), 200))
 	}
 	scope, err := r.scope(ctx, arg, c)
 	if err != nil {

@@ -40,9 +40,9 @@ func ParseCheck(b []byte) Checked {
 func Judge(stderr []byte, code int) string {
 	r := &repository{Source: Source{Repository: "rest:http://nowhere/"}}
 	err := r.judge(probe.Output{Stderr: stderr, ExitCode: code})
-	var f *fault
+	var f *probe.Fault
 	if errors.As(err, &f) {
-		return string(f.reason)
+		return string(f.Reason)
 	}
 	return "unable " + string(probe.ReasonOf(err))
 }

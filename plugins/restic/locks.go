@@ -36,7 +36,7 @@ func (r *repository) reportLocks(ctx context.Context, o probe.Observation, now t
 		case errors.Is(err, errGone):
 			continue
 		case damaged(err):
-			o.Outcome, o.Reason, o.Summary = holdfast.OutcomeDegraded, holdfast.Locked, "a lock cannot be read: "+clean(err.Error(), 200)
+			o.Outcome, o.Reason, o.Summary = holdfast.OutcomeDegraded, holdfast.Locked, "a lock cannot be read: "+probe.Clip(err.Error(), 200)
 			return o, nil
 		case err != nil:
 			return o, err
@@ -46,7 +46,7 @@ func (r *repository) reportLocks(ctx context.Context, o probe.Observation, now t
 				kind = "an exclusive lock is held"
 			}
 			o.Outcome, o.Reason = holdfast.OutcomeDegraded, holdfast.Locked
-			o.Summary = clean(fmt.Sprintf("%s by %s@%s, process %d, since %s", kind, l.Username, l.Hostname, l.PID, l.Time.UTC().Format(time.RFC3339)), 300)
+			o.Summary = probe.Clip(fmt.Sprintf("%s by %s@%s, process %d, since %s", kind, l.Username, l.Hostname, l.PID, l.Time.UTC().Format(time.RFC3339)), 300)
 			return o, nil
 		}
 	}

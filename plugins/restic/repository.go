@@ -51,7 +51,7 @@ func (p *repositoryProbe) Observe(ctx context.Context, r probe.Request) (probe.O
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	return confirm(ctx, func(ctx context.Context) (probe.Observation, error) { return p.look(ctx, repo) })
+	return probe.Confirm(ctx, func(ctx context.Context) (probe.Observation, error) { return p.look(ctx, repo) })
 }
 
 func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observation, error) {
@@ -83,10 +83,7 @@ func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observ
 	return r.reportLocks(ctx, o, time.Now())
 }
 
-func damaged(err error) bool {
-	var f *fault
-	return errors.As(err, &f) && f.reason == holdfast.Damaged
-}
+func damaged(err error) bool { return probe.IsFault(err, holdfast.Damaged) }
 
 // points picks the newest four usable snapshots, and the oldest kept where that
 // is usable.
@@ -175,14 +172,14 @@ func (r *repository) listable(ctx context.Context, tried []snapshot) (map[string
 // rootTree reads one snapshot's root tree through the index.
 func (r *repository) rootTree(ctx context.Context, s snapshot) error {
 	out, err := r.call(ctx, "cat", "blob", "--", s.Tree)
-	var f *fault
+	var f *probe.Fault
 	switch {
 	case errors.As(err, &f):
-		return &fault{f.reason, fmt.Sprintf("snapshot %s of %s cannot be listed: %s", s.short(), s.at().Format(time.RFC3339), f.text), f.raw}
+		return &probe.Fault{Reason: f.Reason, Text: fmt.Sprintf("snapshot %s of %s cannot be listed: %s", s.short(), s.at().Format(time.RFC3339), f.Text), Raw: f.Raw}
 	case err != nil:
 		return err
 	case len(out.Stdout) == 0:
-		return faulty(holdfast.Damaged, "snapshot %s cannot be listed: its root tree is empty", s.short())
+		return probe.Faulty(holdfast.Damaged, "snapshot %s cannot be listed: its root tree is empty", s.short())
 	}
 	return nil
 }
@@ -255,7 +252,7 @@ func (r *repository) stats(ctx context.Context, s snapshot) (size, error) {
 		return size{}, probe.Unable("", "%w", err)
 	}
 	if n.Snapshots != 1 {
-		return size{}, faulty(holdfast.Damaged, "snapshot %s was listed and cannot be read: %s", s.short(), headline(said(out.Stderr)))
+		return size{}, probe.Faulty(holdfast.Damaged, "snapshot %s was listed and cannot be read: %s", s.short(), headline(said(out.Stderr)))
 	}
 	return n, nil
 }

@@ -24,13 +24,6 @@
 package restic
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"strings"
-	"unicode/utf8"
-
-	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
@@ -40,74 +33,3 @@ func Probes() []probe.Probe {
 }
 
 var tools = []string{"restic"}
-
-// fault is what is wrong with the repository itself. Any other error of this
-// package means that nobody could tell.
-type fault struct {
-	reason holdfast.Reason
-	text   string // one line for people
-	raw    string // the tool's own words
-}
-
-func (f *fault) Error() string { return f.text }
-
-func faulty(reason holdfast.Reason, format string, args ...any) *fault {
-	return &fault{reason: reason, text: fmt.Sprintf(format, args...)}
-}
-
-// look looks once at a repository. The observation is used with a fault too: it
-// holds what was seen in spite of it.
-type look func(context.Context) (probe.Observation, error)
-
-// confirm looks, and where it sees a fault looks once more: without a lock a
-// single failure may be the trace of somebody at work on the repository.
-func confirm(ctx context.Context, once look) (probe.Observation, error) {
-	first, err := verdict(once(ctx))
-	if err != nil || first.Outcome != holdfast.Failed {
-		return first, err
-	}
-	second, err := verdict(once(ctx))
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return probe.Observation{}, err
-	case err != nil: // the failure was seen, and must not get lost because time ran out
-		setFact(&first, "second_look", clean(err.Error(), holdfast.MaxText))
-		return first, nil
-	}
-	return second, nil
-}
-
-// verdict turns a fault into a failed observation.
-func verdict(o probe.Observation, err error) (probe.Observation, error) {
-	var f *fault
-	switch {
-	case errors.As(err, &f):
-		o.Outcome, o.Reason, o.Summary = holdfast.Failed, f.reason, clean(f.text, 300)
-		o.Raw = clean(f.raw, holdfast.MaxRaw)
-		return o, nil
-	case err != nil:
-		return probe.Observation{}, err
-	}
-	return o, nil
-}
-
-func setFact(o *probe.Observation, name, value string) {
-	if o.Facts == nil {
-		o.Facts = map[string]string{}
-	}
-	o.Facts[name] = value
-}
-
-// clean makes a tool's words fit an observation: valid text of at most limit
-// bytes.
-func clean(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= limit {
-		return s
-	}
-	s = s[:limit-len("…")]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s + "…"
-}

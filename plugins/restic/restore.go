@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 type restoreProbe struct{}
@@ -54,12 +54,12 @@ func (restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Observa
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	scratch, err := scratchRoot(cmp.Or(settings.Scratch, r.Scratch), repo)
+	root, err := scratch.Root(cmp.Or(settings.Scratch, r.Scratch), repo.folders()...)
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	t := test{repository: repo, settings: settings, scratch: scratch, check: r.Check}
-	return confirm(ctx, t.run)
+	t := test{repository: repo, settings: settings, scratch: root, check: r.Check}
+	return probe.Confirm(ctx, t.run)
 }
 
 // test is one restore test.
@@ -92,43 +92,43 @@ func (t test) run(ctx context.Context) (o probe.Observation, err error) {
 	if err != nil {
 		return o, err
 	}
-	if holds.files == 0 {
-		return o, faulty(holdfast.Empty, "snapshot %s of %s holds no file", s.short(), s.at().Format(time.RFC3339))
+	if holds.Files == 0 {
+		return o, probe.Faulty(holdfast.Empty, "snapshot %s of %s holds no file", s.short(), s.at().Format(time.RFC3339))
 	}
 	plan := restoration{snapshot: s, expect: holds, coverage: 1}
-	if max := int64(t.settings.TargetBytesMax); max > 0 && holds.bytes > max {
+	if max := int64(t.settings.TargetBytesMax); max > 0 && holds.Bytes > max {
 		o.Facts["seed"] = seed
 		plan.sample = sample.picked()
-		if plan.expect = plan.sampleTally(); plan.expect.files == 0 {
+		if plan.expect = plan.sampleTally(); plan.expect.Files == 0 {
 			return o, probe.Unable(holdfast.TooSmall, "target_bytes_max %v is smaller than every file of snapshot %s", t.settings.TargetBytesMax, s.short())
 		}
-		plan.coverage = float64(plan.expect.bytes) / float64(holds.bytes)
+		plan.coverage = float64(plan.expect.Bytes) / float64(holds.Bytes)
 	}
 
-	ws, err := newWorkspace(t.scratch, t.check)
+	ws, err := scratch.New(t.scratch, t.check)
 	if err != nil {
 		return o, probe.Unable("", "scratch: %w", err)
 	}
 	defer func() {
-		if e := ws.remove(); e != nil { // restored data lying about is worth an alarm of its own
+		if e := ws.Remove(); e != nil { // restored data lying about is worth an alarm of its own
 			o, err = probe.Observation{}, probe.Unable("", "empty scratch: %w", e)
 		}
 	}()
-	return t.restore(ctx, o, plan, ws.data())
+	return t.restore(ctx, o, plan, ws.Data())
 }
 
 // restoration is what one test restores.
 type restoration struct {
 	snapshot snapshot
-	expect   tally
+	expect   scratch.Tally
 	sample   []node // nil: the whole snapshot
 	coverage float64
 }
 
-func (p restoration) sampleTally() tally {
-	var sum tally
+func (p restoration) sampleTally() scratch.Tally {
+	var sum scratch.Tally
 	for _, n := range p.sample {
-		sum.files, sum.bytes = sum.files+1, sum.bytes+n.Size
+		sum.Files, sum.Bytes = sum.Files+1, sum.Bytes+n.Size
 	}
 	return sum
 }
@@ -138,7 +138,7 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 	for _, n := range p.sample {
 		args = append(args, "--include="+literal(n.Path))
 	}
-	guarded, stop := watch(ctx, filepath.Dir(target), p.expect)
+	guarded, stop := scratch.Watch(ctx, filepath.Dir(target), p.expect)
 	defer stop()
 	if err := context.Cause(guarded); err != nil && ctx.Err() == nil {
 		return o, err
@@ -171,13 +171,13 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 	o.Restoration = &holdfast.Restoration{
 		Started:  started.UTC(),
 		Duration: holdfast.Duration(took),
-		Bytes:    holdfast.Bytes(p.expect.bytes),
-		Files:    p.expect.files,
+		Bytes:    holdfast.Bytes(p.expect.Bytes),
+		Files:    p.expect.Files,
 		Coverage: p.coverage,
-		Checks:   p.expect.files,
+		Checks:   p.expect.Files,
 		Point:    p.snapshot.at(),
 	}
-	o.Summary = fmt.Sprintf("restored %d files, %v, of %s in %v; every byte compared", p.expect.files, holdfast.Bytes(p.expect.bytes),
+	o.Summary = fmt.Sprintf("restored %d files, %v, of %s in %v; every byte compared", p.expect.Files, holdfast.Bytes(p.expect.Bytes),
 		p.snapshot.at().Format(time.RFC3339), took.Round(time.Millisecond))
 	if p.sample != nil {
 		o.Summary = fmt.Sprintf("sample, %.3g %% of the bytes: %s", 100*p.coverage, o.Summary)
@@ -186,14 +186,14 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 }
 
 // contents lists a snapshot, calls each for every entry, and counts them.
-func (r *repository) contents(ctx context.Context, s snapshot, each func(node)) (tally, error) {
-	var sum tally
+func (r *repository) contents(ctx context.Context, s snapshot, each func(node)) (scratch.Tally, error) {
+	var sum scratch.Tally
 	err := r.stream(ctx, func(lines io.Reader) error {
 		err := parseLs(lines, func(n node) {
-			sum.add(n.Type, n.Size)
+			sum.Add(n.Type, n.Size)
 			each(n)
 		})
-		if err != nil && !errors.Is(err, errTool) {
+		if err != nil && !errors.Is(err, scratch.ErrTool) {
 			return probe.Unable("", "%w", err)
 		}
 		return err
@@ -204,34 +204,6 @@ func (r *repository) contents(ctx context.Context, s snapshot, each func(node)) 
 // choose picks one of n by a seed, so that a person can pick the same again.
 func choose(seed string, n int) int {
 	return int(hashOf(seed, "snapshot") % uint64(n))
-}
-
-// scratchRoot checks the folder to restore into: it is there, and neither in the
-// repository nor around it.
-func scratchRoot(dir string, r *repository) (string, error) {
-	if !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("setting \"scratch\": %q is not an absolute folder", dir)
-	}
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return "", probe.Unable("", "scratch: %w", err)
-	}
-	if info, err := os.Stat(real); err != nil || !info.IsDir() {
-		return "", probe.Unable("", "scratch: %s is not a folder", real)
-	}
-	if !r.local() {
-		return real, nil
-	}
-	if repo, err := filepath.EvalSymlinks(r.Repository); err == nil && within(real, repo) {
-		return "", fmt.Errorf("setting \"scratch\": %s lies in the repository %s", dir, r.Repository)
-	}
-	return real, nil
-}
-
-// within reports whether a folder is another one or lies in it.
-func within(dir, other string) bool {
-	rel, err := filepath.Rel(other, dir)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // literal makes a path a pattern that matches only itself.

@@ -131,7 +131,7 @@ func TestRestoreScratch(t *testing.T) {
 		link := filepath.Join(t.TempDir(), "link")
 		must(t, os.Symlink(inside, link))
 		for _, dir := range []string{inside, r.dir, link} {
-			if _, err := r.observe(t, "restic.restore", map[string]any{"scratch": dir}); err == nil || !strings.Contains(err.Error(), "in the repository") {
+			if _, err := r.observe(t, "restic.restore", map[string]any{"scratch": dir}); err == nil || !strings.Contains(err.Error(), "lies in") {
 				t.Errorf("scratch %s: got %v, want it refused", dir, err)
 			}
 		}

@@ -54,11 +54,11 @@ func (r *repository) snapshots(ctx context.Context) ([]snapshot, error) {
 	lines := said(out.Stderr)
 	switch {
 	case reasonOf(lines) == holdfast.Damaged:
-		return meant, &fault{holdfast.Damaged, headline(lines), string(out.Stderr)}
+		return meant, &probe.Fault{Reason: holdfast.Damaged, Text: headline(lines), Raw: string(out.Stderr)}
 	case len(all) == 0:
-		return nil, faulty(holdfast.Empty, "the repository holds no snapshot")
+		return nil, probe.Faulty(holdfast.Empty, "the repository holds no snapshot")
 	case len(meant) == 0:
-		return nil, faulty(holdfast.NoMatch, "none of %d snapshots matches %s; the newest is of host %s, paths %s, tags %s",
+		return nil, probe.Faulty(holdfast.NoMatch, "none of %d snapshots matches %s; the newest is of host %s, paths %s, tags %s",
 			len(all), r.filters(), all[len(all)-1].Hostname, all[len(all)-1].Paths, all[len(all)-1].Tags)
 	}
 	return meant, nil

@@ -71,6 +71,14 @@ func carriesPassword(repository string) bool {
 // local reports whether the repository is a folder of this host.
 func (s Source) local() bool { return filepath.IsAbs(s.Repository) }
 
+// folders lists the folder of a local repository.
+func (s Source) folders() []string {
+	if !s.local() {
+		return nil
+	}
+	return []string{s.Repository}
+}
+
 // unlocked reports why the password file cannot be read, as this process sees it.
 func (s Source) unlocked() error {
 	f, err := os.Open(s.PasswordFile)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 // repository is a repository as seen through the tool.
@@ -69,9 +70,6 @@ func (r *repository) call(ctx context.Context, args ...string) (probe.Output, er
 	return out, err
 }
 
-// errTool ends a stream whose tool has failed: the tool's own error says why.
-var errTool = errors.New("restic ended early")
-
 // stream runs a command and reads its output as it comes. An error of read wins,
 // unless it only passes on that the tool has failed.
 func (r *repository) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
@@ -90,11 +88,11 @@ func (r *repository) stream(ctx context.Context, read func(io.Reader) error, arg
 		err = r.judge(out)
 	}
 	if err != nil {
-		to.CloseWithError(errTool)
+		to.CloseWithError(scratch.ErrTool)
 	} else {
 		to.Close()
 	}
-	if readErr := <-done; readErr != nil && !errors.Is(readErr, errTool) {
+	if readErr := <-done; readErr != nil && !errors.Is(readErr, scratch.ErrTool) {
 		return readErr
 	}
 	return err

@@ -1,0 +1,91 @@
+package scratch
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Tally counts what a backup or a folder holds.
+type Tally struct {
+	Files, Bytes int64 // regular files; every hard link counts
+	Folders      int64
+	Links        int64 // symbolic
+	Others       int64 // devices, pipes, sockets: without content, not compared
+	OnceBytes    int64 // of files, a hard link counted once; only known of folders
+}
+
+// Add counts an entry by its type: file, dir, symlink, or anything else.
+func (t *Tally) Add(kind string, size int64) {
+	switch kind {
+	case "file":
+		t.Files, t.Bytes = t.Files+1, t.Bytes+size
+	case "dir":
+		t.Folders++
+	case "symlink":
+		t.Links++
+	default:
+		t.Others++
+	}
+}
+
+// Entries is how many there are of every type.
+func (t Tally) Entries() int64 { return t.Files + t.Folders + t.Links + t.Others }
+
+// Count counts what lies under a folder, without the folder itself.
+func Count(dir string) (Tally, error) {
+	var sum Tally
+	type inode struct{ dev, ino uint64 }
+	seen := map[inode]bool{} // of files with several links only
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch mode := info.Mode(); {
+		case mode.IsRegular():
+			sum.Add("file", info.Size())
+			st, ok := info.Sys().(*syscall.Stat_t)
+			if !ok {
+				return fmt.Errorf("%s: no inode", p)
+			}
+			id := inode{uint64(st.Dev), st.Ino}
+			if st.Nlink == 1 || !seen[id] {
+				sum.OnceBytes += info.Size()
+			}
+			if st.Nlink > 1 {
+				seen[id] = true
+			}
+		case mode.IsDir():
+			sum.Add("dir", 0)
+		case mode&fs.ModeSymlink != 0:
+			sum.Add("symlink", 0)
+		default:
+			sum.Add("", 0)
+		}
+		return nil
+	})
+	return sum, err
+}
+
+// LetIn gives this process's user the rights to read and remove what was
+// restored: a snapshot may hold folders that nobody but root may enter.
+func LetIn(dir string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if info, err := d.Info(); err == nil && (d.IsDir() || info.Mode().IsRegular()) {
+			return os.Chmod(p, info.Mode().Perm()|0o700)
+		}
+		return nil
+	})
+}
