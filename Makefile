@@ -37,7 +37,8 @@ bench: build ## judging 10,000 services from scratch and one again, an agent's f
 	@$(GO) test -run '^$$' -bench . -benchmem ./collector/score ./collector/store/bolt ./agent
 	@for quiet in false true; do dir=$$(mktemp -d) && bin/holdfast bench ingest --data "$$dir/b" --duration 30s --unchanged=$$quiet && rm -r "$$dir" || exit 1; done
 
-generate: ## protocol code, the README's picture
+generate: ## protocol code, Grafana dashboards and their README, the README's picture
 	@deploy/install-tools protobuf-compiler chromium
 	@sh wire/generate.sh
+	@$(GO) test -count=1 ./dashboards -run Generated -update
 	@dir=$$(mktemp -d) && $(GO) test -count=1 ./collector/web -run Browser/pictures -shots "$$dir" && cp "$$dir/overview-1440-light.png" deploy/overview.png && rm -r "$$dir"

@@ -37,6 +37,7 @@ var rules = []struct {
 	{of: []string{"collector/web"}, not: []string{"collector", "wire"}, reason: "rooms of the collector do not know each other"},
 	{of: []string{"collector/store"}, not: []string{"collector", "wire"}, except: []string{"collector/store"}, reason: "a store keeps what it is given and knows no other room"},
 	{of: []string{"agent", "collector", "evidence", "plugins", "wire"}, not: []string{"cmd"}, reason: "nothing imports the command line"},
+	{of: []string{"agent", "cmd", "collector", "evidence", "plugins", "wire"}, not: []string{"dashboards"}, reason: "dashboards are made of the program's metrics; the program does not know them"},
 }
 
 type pkg struct {
