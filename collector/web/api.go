@@ -82,6 +82,7 @@ func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	s.addAgentsAPI(a)
 	s.addChecksAPI(a)
 	s.addRecordsAPI(a)
+	s.addSearchAPI(a)
 
 	document, err := apiDocument(a.OpenAPI())
 	if err != nil {

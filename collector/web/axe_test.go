@@ -23,6 +23,8 @@ var axeScript string
 // line here.
 var shownPages = []struct{ name, path string }{
 	{"overview", "/"},
+	{"grouped", "/?group=owner&state=not-proven"},
+	{"wall", "/?view=wall"},
 	{"nothing-matches", "/?q=nothing-like-it"},
 	{"payments", "/services/payments"},
 	{"shop", "/services/shop"},

@@ -16,7 +16,7 @@ type deadline struct {
 	What          string
 	Service, Name string
 	State         holdfast.State // what it turns to; empty: not told
-	usual         bool           // a recovery point growing older, less than half way to its RPO
+	usual         bool           // the next backup renews it: a point less than half way to its RPO, a miss that grows
 }
 
 // deadlines lists what of a service turns from now on, the soonest first.
@@ -40,6 +40,9 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 		}
 		add(l.at, l.what+" ("+strings.Join(l.scenarios, ", ")+")", l.state, now.Sub(l.point) < l.at.Sub(now))
 	}
+	if p.Objectives != nil {
+		add(p.Objectives.ReviewDue, "review of its business impact analysis runs out", holdfast.Stale, false)
+	}
 	for i := range p.Paths {
 		path := &p.Paths[i]
 		for _, rung := range holdfast.Rungs {
@@ -47,10 +50,17 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 				add(r.Until, fmt.Sprintf("proof %q of %s runs out", rung, clip(path.Name)), holdfast.Stale, false)
 			}
 		}
+		for k := range path.Needs {
+			if n := &path.Needs[k]; n.Verdict == holdfast.Met {
+				what, to := needRunsOut(n, p.Name, path.Name)
+				add(n.Until, what, to, false)
+			}
+		}
 	}
 	for i := range p.Findings {
 		if f := &p.Findings[i]; f.Code != "rpo-due" && !isRung(f.Need) {
-			add(f.Until, "gets worse: "+clip(f.Reason), "", false)
+			what, to := getsWorse(f)
+			add(f.Until, what, to, strings.HasPrefix(f.Code, "rpo-"))
 		}
 	}
 	for _, a := range p.Acceptances {
@@ -71,8 +81,39 @@ func deadlines(p *holdfast.Posture, now time.Time) []deadline {
 	return list
 }
 
+// needRunsOut names what ends of a need that is met, and what becomes of it: a
+// paper goes stale, what a check saw ending is over.
+func needRunsOut(n *holdfast.NeedPosture, service, path string) (what string, to holdfast.State) {
+	name := shortNeed(strings.TrimPrefix(n.Need, service+"/"), path)
+	switch {
+	case strings.HasPrefix(n.Need, "plan/"):
+		return "review of plan " + clip(strings.TrimPrefix(n.Need, "plan/")) + " runs out", holdfast.Stale
+	case n.Declared:
+		return "attestation that " + name + " holds runs out", holdfast.Stale
+	case n.Attested:
+		return "attestation of " + name + " runs out", holdfast.Stale
+	case n.Kind == holdfast.Assurance:
+		return "training of " + name + " runs out", holdfast.Stale
+	}
+	return name + " expires", holdfast.Broken
+}
+
+// getsWorse says what a finding turns to.
+func getsWorse(f *holdfast.Finding) (what string, to holdfast.State) {
+	reason := clip(f.Reason)
+	switch {
+	case f.Code == "expiring":
+		return "ends: " + reason, holdfast.Broken
+	case strings.HasPrefix(f.Code, "rpo-"):
+		return "misses its RPO by more: " + reason, ""
+	case f.State == holdfast.Stale:
+		return "counts as untested: " + reason, holdfast.Untested
+	}
+	return "gets worse: " + reason, ""
+}
+
 // something is what is said of a change that comes from elsewhere.
-const something = "a review, a training or a dependency turns"
+const something = "a dependency, or what it shares room with, turns"
 
 // limit is when the age of a recovery point reaches what the business bears.
 type limit struct {

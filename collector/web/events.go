@@ -9,7 +9,7 @@ import (
 const (
 	eventGap   = 250 * time.Millisecond // at most four notices a second
 	maxStreams = 2000
-	eventBeat  = 15 * time.Second // a comment, so that nobody between closes a quiet stream
+	eventBeat  = 10 * time.Second // the revision once more: a page knows that it is current, and nobody between closes a quiet stream
 )
 
 // events tells that something changed, never what: {"rev":N}. Who hears it reads
@@ -56,10 +56,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			if _, err := s.identify(r); err != nil {
 				return // logged out, or run out
 			}
-			fmt.Fprint(w, ": still here\n\n")
-			if out.Flush() != nil {
-				return
-			}
+			pending = true
 		}
 	}
 }

@@ -29,6 +29,7 @@ type entry struct {
 // paths, Alerts, Agents, Settings. Menu, palette, keys and help are made of it.
 var menu = []entry{
 	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "wall"}},
+	{Page: "data", Path: "/data", Title: "Protected data", Key: "d"},
 	{Page: "agents", Path: "/agents", Title: "Agents", Key: "a"},
 }
 

@@ -26,7 +26,7 @@ type overview struct {
 	Judged     bool
 	Tiers      []tierUnits
 	Facts      []fact
-	Silent     []holdfast.AgentState
+	Hearing    hearing
 	Policy     *policyNote
 
 	Filter  filter
@@ -41,6 +41,7 @@ type overview struct {
 	More    int // scenarios that have no column
 
 	Changes []change
+	Lost    bool // the history cannot be read
 	Due     []deadline
 }
 
@@ -75,6 +76,7 @@ type change struct {
 
 // row is a service in the table.
 type row struct {
+	Group       *group // it opens
 	Name, Title string
 	Tier        int
 	State       holdfast.State
@@ -84,6 +86,12 @@ type row struct {
 	Loss, Back  bullet
 	Cells       []cell
 	Next        *deadline
+}
+
+// group is what stands over services that belong together.
+type group struct {
+	ID, Title     string
+	Proven, Total int
 }
 
 type cell struct {
@@ -96,18 +104,19 @@ func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r) {
 		return
 	}
+	f := newFilter(r.URL.Query())
+	if f.View == viewWall {
+		s.wallPage(w, r, f)
+		return
+	}
 	changes, err := s.c.Changes(r.Context(), "", changesShown)
 	if err != nil {
 		s.log.Error("history cannot be read", "err", err)
 	}
-	v := newOverview(s.c.Postures(), s.c.Now(), newFilter(r.URL.Query()))
+	v := newOverview(s.c.Postures(), s.c.Now(), f)
+	v.Lost, v.Hearing = err != nil, newHearing(s.c.Agents())
 	v.Lead, v.Rest = cutSentence(s.c.Sentence())
 	v.Policy, v.Judged = newPolicyNote(s.c.Catalogue()), s.c.Ready()
-	for _, a := range s.c.Agents() {
-		if isSilent(&a) {
-			v.Silent = append(v.Silent, a)
-		}
-	}
 	for _, c := range changes {
 		p, known := s.c.Posture(c.Service)
 		p.Name = c.Service
@@ -128,31 +137,44 @@ func cutSentence(sentence string) (lead, rest string) {
 // newOverview lays the postures out, worst first.
 func newOverview(postures []holdfast.Posture, now time.Time, f filter) *overview {
 	v := &overview{Filter: f, Total: len(postures)}
-	all := make([]*holdfast.Posture, len(postures))
-	for i := range postures {
-		all[i] = &postures[i]
-	}
-	slices.SortFunc(all, worse)
+	all := worstAbove(postures)
 	v.Filter.learn(all)
 	v.tally(all, f)
 	v.facts(all, now)
 	v.due(all, now)
 
-	shown := slices.DeleteFunc(slices.Clone(all), func(p *holdfast.Posture) bool { return !f.matches(p) })
+	shown := f.grouped(f.chosen(all))
 	v.Matches = len(shown)
 	v.From = min(max(0, f.From), max(0, len(shown)-1)/rowsShown*rowsShown)
 	if v.From > 0 {
 		v.Before = f.page(v.From - rowsShown)
 	}
+	heads := f.groups(shown)
 	shown = shown[v.From:]
 	if len(shown) > rowsShown {
 		shown, v.After = shown[:rowsShown], f.page(v.From+rowsShown)
 	}
 	v.columns(shown)
+	last := (*group)(nil)
 	for _, p := range shown {
-		v.Rows = append(v.Rows, newRow(p, v.Columns, now))
+		r := newRow(p, v.Columns, now)
+		key, _ := f.key(p)
+		if g := heads[key]; g != last {
+			r.Group, last = g, g
+		}
+		v.Rows = append(v.Rows, r)
 	}
 	return v
+}
+
+// worstAbove sorts postures, the worst first.
+func worstAbove(postures []holdfast.Posture) []*holdfast.Posture {
+	all := make([]*holdfast.Posture, len(postures))
+	for i := range postures {
+		all[i] = &postures[i]
+	}
+	slices.SortFunc(all, worse)
+	return all
 }
 
 // tally counts states, and proven services by tier.
@@ -255,6 +277,9 @@ func (v *overview) columns(shown []*holdfast.Posture) {
 	slices.SortFunc(v.Columns, scenarioOrder)
 }
 
+// Span is how many columns the table has.
+func (v *overview) Span() int { return 5 + len(v.Columns) }
+
 // Heads are the columns' heads.
 func (v *overview) Heads() []cell {
 	list := make([]cell, len(v.Columns))
@@ -273,7 +298,7 @@ func newRow(p *holdfast.Posture, columns []string, now time.Time) row {
 	case p.State == holdfast.NotJudged:
 		r.Why = "No business impact analysis: nobody has said what it must survive"
 	case p.Cause != nil:
-		r.Why = clip(p.Cause.Reason)
+		r.Why = clip(strings.ReplaceAll(p.Cause.Reason, p.Name+"/", "")) // whose it is stands above
 	default:
 		r.Why = "Every need met, every proof in date"
 	}

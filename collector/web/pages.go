@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +28,7 @@ type pages struct {
 	templates map[string]*template.Template // by page
 	files     map[string]file               // by path below /static/
 	run       string                        // differs at every start: no page of a former run is taken for current
+	build     string                        // hash of the static files and templates: an open page of another build is loaded anew
 }
 
 // file is a static file and the hash of its content.
@@ -48,9 +51,13 @@ func newPages(now func() time.Time) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
+	if p.build, err = p.sum(); err != nil {
+		return nil, err
+	}
 	funcs := words(now)
+	funcs["build"] = func() string { return p.build }
 	funcs["asset"] = func(name string) string { return "/static/" + name + "?v=" + p.files[name].hash }
-	for _, page := range []string{"overview", "service", "agents", "login", "missing"} {
+	for _, page := range []string{"overview", "service", "agents", "login", "missing", "wall"} {
 		t, err := template.New(page).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/charts.html", "templates/"+page+".html")
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", page, err)
@@ -58,6 +65,26 @@ func newPages(now func() time.Time) (*pages, error) {
 		p.templates[page] = t
 	}
 	return p, nil
+}
+
+// sum hashes everything an open page is made of.
+func (p *pages) sum() (string, error) {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		fmt.Fprintln(h, name, p.files[name].hash)
+	}
+	err := fs.WalkDir(templateFiles, "templates", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := templateFiles.ReadFile(name)
+		h.Write(content)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("templates: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
 }
 
 // contentTypes are those of the static files, whatever this machine thinks of

@@ -28,6 +28,7 @@ func words(now func() time.Time) template.FuncMap {
 		"ago":      func(t time.Time) template.HTML { return moment(t, now(), "ago") },
 		"in":       func(t time.Time) template.HTML { return moment(t, now(), "in") },
 		"at":       func(t time.Time) template.HTML { return moment(t, now(), "at") },
+		"clock":    func() template.HTML { return moment(now(), now(), "clock") },
 		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 		"utc":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
@@ -141,7 +142,7 @@ func spoken(d time.Duration) string {
 
 // moment writes an instant as a reader wants it, with the instant itself beside
 // it; the script keeps ages running. Kinds: age "14m", ago "14m ago", in "in 3m"
-// or "3m ago", at "14:31" or "Sat 21 Nov 14:31".
+// or "3m ago", at "14:31" or "Sat 21 Nov 14:31", clock "14:31 Sat 21 Nov".
 func moment(t, now time.Time, kind string) template.HTML {
 	if t.IsZero() {
 		return "–"
@@ -159,6 +160,8 @@ func moment(t, now time.Time, kind string) template.HTML {
 		if d < 0 {
 			text = "in " + span(-d)
 		}
+	case "clock":
+		text = t.Format("15:04 Mon 2 Jan")
 	default:
 		text = t.Format("Mon 2 Jan 15:04")
 		if y, m, day := now.UTC().Date(); t.Year() == y && t.Month() == m && t.Day() == day {
