@@ -1,0 +1,418 @@
+package alert
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
+
+const (
+	// A notice is tried again after a random time below retryFirst, twice that, and
+	// so on up to retryMost (exponential backoff with full jitter), and given up
+	// giveUp after it was made: it is then a dead letter, shown until somebody has it
+	// tried again or it is older than keepEnded.
+	retryFirst = time.Second
+	retryMost  = time.Minute
+	giveUp     = 24 * time.Hour
+	// sendTimeout bounds one try; atOnce is how many notices go to one receiver at
+	// the same time.
+	sendTimeout = 30 * time.Second
+	atOnce      = 4
+	// Of more than maxWaiting notices new ones are given up at once, those that tell
+	// of an end excepted; of more than maxDead dead letters the oldest are forgotten.
+	maxWaiting = 10_000
+	maxDead    = 1_000
+)
+
+// delivery is a notice on its way to one receiver.
+type delivery struct {
+	holdfast.Delivery
+	Notice Notice
+
+	saved bool // it is durable, so it may be sent
+	lane  *lane
+}
+
+// lane is what one receiver is told of one alert, in order.
+type lane struct {
+	name, target, alert string
+	list                []*delivery
+	flying              bool
+	ready               bool // it stands in its target's line
+}
+
+// target is a receiver as the outbox knows it.
+type target struct {
+	Receiver
+	route     string
+	known     bool // the routes in force have it
+	flying    int
+	line      []*lane // lanes that have something to send, the one that waits longest first
+	fails     int     // in a row
+	until     time.Time
+	delivered time.Time
+	failed    time.Time
+	problem   string
+	troubled  time.Time // since when it takes nothing; zero: it does
+}
+
+// outbox is the notices on their way. Everything in it is guarded by the
+// manager's mu.
+type outbox struct {
+	lanes   map[string]*lane
+	targets map[string]*target // by route and receiver
+	dead    map[string]*delivery
+	due     agenda // of lanes
+	waiting int
+	fresh   []*delivery // to be armed once they are stored
+}
+
+func newOutbox() outbox {
+	return outbox{lanes: map[string]*lane{}, targets: map[string]*target{}, dead: map[string]*delivery{}}
+}
+
+// laneOf names a receiver of a route; splitLane takes the name apart.
+func laneOf(route, receiver string) string { return route + "\x00" + receiver }
+
+func splitLane(name string) (route, receiver string) {
+	route, receiver, _ = strings.Cut(name, "\x00")
+	return route, receiver
+}
+
+// know takes routes in: receivers of the same name keep how they did.
+func (o *outbox) know(r Routes, now time.Time) {
+	for _, t := range o.targets {
+		t.known = false
+	}
+	for _, rt := range r.Routes {
+		for _, rc := range rt.Receivers {
+			t := o.target(laneOf(rt.Name, rc.Name))
+			t.Receiver, t.known, t.until = rc, true, time.Time{}
+		}
+	}
+	for _, l := range o.lanes {
+		if len(l.list) == 0 && !l.flying && !l.ready {
+			o.due.set(l.name, now) // said again, if its receiver wants that
+		}
+		o.arm(l)
+	}
+}
+
+func (o *outbox) target(name string) *target {
+	t := o.targets[name]
+	if t == nil {
+		route, receiver := splitLane(name)
+		t = &target{route: route, Receiver: Receiver{Name: receiver}}
+		o.targets[name] = t
+	}
+	return t
+}
+
+// lane returns the lane of a receiver and an alert.
+func (o *outbox) lane(target, alert string) *lane {
+	name := target + "\x00" + alert
+	l := o.lanes[name]
+	if l == nil {
+		l = &lane{name: name, target: target, alert: alert}
+		o.lanes[name] = l
+		o.target(target)
+	}
+	return l
+}
+
+// add puts a delivery where it belongs: in its lane, or among the dead.
+func (o *outbox) add(d *delivery) {
+	d.lane = o.lane(laneOf(d.Route, d.Receiver), d.Alert)
+	if !d.Dead.IsZero() {
+		o.dead[d.ID] = d
+		return
+	}
+	d.lane.list = append(d.lane.list, d)
+	o.waiting++
+}
+
+// sortLanes puts what was recalled in the order in which it was made.
+func (o *outbox) sortLanes() {
+	for _, l := range o.lanes {
+		slices.SortFunc(l.list, func(a, b *delivery) int {
+			return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Notice.Alert.Status, b.Notice.Alert.Status))
+		})
+		o.arm(l)
+	}
+}
+
+// arm has a lane looked at when its first delivery is to be tried.
+func (o *outbox) arm(l *lane) {
+	if l.flying || l.ready || len(l.list) == 0 || !l.list[0].saved {
+		return
+	}
+	at := l.list[0].Next
+	if !o.targets[l.target].known {
+		at = l.list[0].Made.Add(giveUp)
+	}
+	o.due.set(l.name, at)
+}
+
+// next returns when something is to be sent; zero: never.
+func (o *outbox) next() time.Time {
+	next := o.due.next()
+	for _, t := range o.targets {
+		if len(t.line) > 0 && t.flying < t.most() {
+			next = sooner(next, t.until)
+		}
+	}
+	return next
+}
+
+// most is how many notices may fly to a receiver: one while it takes none.
+func (t *target) most() int {
+	if t.fails > 0 {
+		return 1
+	}
+	return atOnce
+}
+
+// send has a receiver told. The caller holds mu.
+func (m *Manager) send(r *record, n Notice, receiver string, now time.Time) {
+	r.Number++
+	n.Alert, n.At, n.URL = r.Alert, now, m.cfg.URL
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s", r.Alert.ID, r.Number, n.Route, receiver))
+	n.ID = hex.EncodeToString(h[:12])
+	d := &delivery{Notice: n, Delivery: holdfast.Delivery{
+		ID: n.ID, Alert: r.Alert.ID, What: r.Alert.What, Status: n.Status, Route: n.Route, Receiver: receiver, Made: now, Next: now,
+	}}
+	o := &m.outbox
+	l := o.lane(laneOf(n.Route, receiver), r.Alert.ID)
+	if last := len(l.list) - 1; n.Status == holdfast.AlertFiring && last >= 0 && !(last == 0 && l.flying) && l.list[last].Status == holdfast.AlertFiring {
+		old := l.list[last] // not sent yet: the newer says it all
+		d.Notice.Reminder = n.Reminder && old.Notice.Reminder
+		d.Notice.Worse = n.Worse && (old.Notice.Worse || old.Notice.Reminder)
+		d.Tries, d.Next, d.Problem, d.Made = old.Tries, old.Next, old.Problem, old.Made
+		l.list = l.list[:last]
+		o.waiting--
+		m.drop(kindNotice, old.ID)
+	}
+	if o.waiting >= maxWaiting && n.Status == holdfast.AlertFiring {
+		d.Dead, d.Problem = now, fmt.Sprintf("not tried: %d notices wait already", maxWaiting)
+	}
+	o.add(d)
+	o.fresh = append(o.fresh, d)
+	m.put(kindNotice, d.ID, d)
+	if !d.Dead.IsZero() {
+		m.tidy(now)
+	}
+}
+
+// tidy keeps the dead letters bounded.
+func (m *Manager) tidy(now time.Time) {
+	var oldest *delivery
+	for id, d := range m.outbox.dead {
+		if now.After(d.Dead.Add(keepEnded)) {
+			delete(m.outbox.dead, id)
+			m.drop(kindNotice, id)
+		} else if oldest == nil || d.Dead.Before(oldest.Dead) {
+			oldest = d
+		}
+	}
+	if len(m.outbox.dead) > maxDead {
+		delete(m.outbox.dead, oldest.ID)
+		m.drop(kindNotice, oldest.ID)
+	}
+}
+
+// refreshAll has an alert that fires said again to receivers that forget what
+// they do not hear.
+func (m *Manager) refreshAll(r *record) {
+	if r.Alert.Status != holdfast.AlertFiring {
+		return
+	}
+	for name := range r.Told {
+		l := m.outbox.lane(name, r.Alert.ID)
+		if len(l.list) == 0 {
+			m.outbox.due.set(l.name, m.cfg.Now())
+		}
+	}
+}
+
+// dispatch starts every send that is due. Senders waits for them.
+func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.cfg.Now()
+	o := &m.outbox
+	for _, name := range o.due.due(now) {
+		l := o.lanes[name]
+		t := o.targets[l.target]
+		switch {
+		case l.flying || l.ready:
+		case len(l.list) > 0 && !now.Before(l.list[0].Made.Add(giveUp)):
+			m.bury(l.list[0], now, cmp.Or(l.list[0].Problem, "no receiver "+t.Name+" in route "+t.route+" any more"))
+			o.arm(l)
+		case !t.known:
+			o.arm(l)
+		case len(l.list) > 0 || m.refreshes(l, t):
+			l.ready = true
+			t.line = append(t.line, l)
+		default:
+			delete(o.lanes, name)
+		}
+	}
+	for _, t := range o.targets {
+		for t.known && len(t.line) > 0 && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
+			l := t.line[0]
+			t.line = t.line[1:]
+			m.launch(ctx, senders, t, l, now)
+		}
+	}
+}
+
+// refreshes reports whether a receiver has to hear again of an alert that fires.
+func (m *Manager) refreshes(l *lane, t *target) bool {
+	r := m.records[l.alert]
+	if t.Refresh <= 0 || r == nil || r.Alert.Status != holdfast.AlertFiring {
+		return false
+	}
+	_, told := r.Told[l.target]
+	return told
+}
+
+// launch sends the first notice of a lane, or says again that its alert fires.
+func (m *Manager) launch(ctx context.Context, senders *sync.WaitGroup, t *target, l *lane, now time.Time) {
+	l.ready = false
+	var d *delivery
+	var n Notice
+	switch {
+	case len(l.list) > 0 && !l.list[0].saved:
+		return // it is armed once it is stored
+	case len(l.list) > 0:
+		d, n = l.list[0], l.list[0].Notice
+	case m.refreshes(l, t):
+		a := m.records[l.alert].Alert
+		n = Notice{ID: "again-" + a.ID, Alert: a, Status: holdfast.AlertFiring, Reminder: true, Route: t.route, URL: m.cfg.URL, At: now.UTC()}
+	default:
+		delete(m.outbox.lanes, l.name)
+		return
+	}
+	l.flying = true
+	t.flying++
+	sender, kind := t.Sender, t.Type
+	senders.Go(func() {
+		try, cancel := context.WithTimeout(ctx, sendTimeout)
+		defer cancel()
+		err := sender.Send(try, n)
+		if err != nil && ctx.Err() != nil {
+			err = errStopped
+		}
+		m.landed(l, d, err)
+		if err == nil {
+			m.cfg.Sent(kind)
+		}
+	})
+}
+
+// errStopped says that a try was cut short by the collector's own end: it counts
+// as none.
+var errStopped = errors.New("the collector stops")
+
+// landed takes in what became of a try.
+func (m *Manager) landed(l *lane, d *delivery, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.rouse()
+	now := m.cfg.Now().UTC()
+	o := &m.outbox
+	t := o.targets[l.target]
+	l.flying = false
+	t.flying--
+	switch {
+	case err == errStopped:
+		return
+	case err == nil:
+		t.fails, t.until, t.delivered, t.troubled, t.problem = 0, time.Time{}, now, time.Time{}, ""
+		if d != nil {
+			m.takeOut(d)
+			m.drop(kindNotice, d.ID)
+		}
+	default:
+		m.failed(t, d, err, now)
+	}
+	switch {
+	case len(l.list) > 0:
+		o.arm(l)
+	case err == nil || d == nil:
+		again := t.Refresh
+		if err != nil {
+			again = min(again, backoff(t.fails))
+		}
+		if m.refreshes(l, t) {
+			o.due.set(l.name, now.Add(again))
+		} else {
+			delete(o.lanes, l.name)
+		}
+	default:
+		o.due.set(l.name, now) // dead: the next look removes the lane, or says it again
+	}
+}
+
+// failed takes in a try that failed; d is nil for what is said again anyway.
+func (m *Manager) failed(t *target, d *delivery, err error, now time.Time) {
+	problem := clip(err.Error(), maxLine)
+	t.failed, t.problem = now, problem
+	if t.troubled.IsZero() {
+		t.troubled = now
+	}
+	permanent := errors.Is(err, ErrPermanent)
+	if !permanent {
+		t.fails++
+		t.until = now.Add(backoff(t.fails))
+	}
+	m.cfg.Log.Warn("notice not taken", "route", t.route, "receiver", t.Name, "for_good", permanent, "err", problem)
+	if d == nil {
+		return
+	}
+	d.Tries++
+	d.Problem, d.Next = problem, now.Add(backoff(d.Tries))
+	if permanent || !d.Next.Before(d.Made.Add(giveUp)) {
+		m.bury(d, now, problem)
+		return
+	}
+	m.put(kindNotice, d.ID, d)
+}
+
+// bury gives a notice up.
+func (m *Manager) bury(d *delivery, now time.Time, problem string) {
+	m.takeOut(d)
+	d.Dead, d.Next, d.Problem = now.UTC(), time.Time{}, problem
+	m.outbox.dead[d.ID] = d
+	m.put(kindNotice, d.ID, d)
+	m.cfg.Log.Error("notice given up", "alert", d.Alert, "route", d.Route, "receiver", d.Receiver, "tries", d.Tries, "err", problem)
+	m.tidy(now)
+}
+
+// takeOut takes a delivery out of its lane.
+func (m *Manager) takeOut(d *delivery) {
+	if i := slices.Index(d.lane.list, d); i >= 0 {
+		d.lane.list = slices.Delete(d.lane.list, i, i+1)
+		m.outbox.waiting--
+	}
+}
+
+// backoff returns a random time below retryFirst doubled with every try, at most
+// retryMost.
+func backoff(tries int) time.Duration {
+	most := retryMost
+	if tries < 7 {
+		most = min(retryMost, retryFirst<<max(tries-1, 0))
+	}
+	return rand.N(most) + time.Millisecond
+}
