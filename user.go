@@ -72,6 +72,9 @@ type Badge struct {
 // ErrBusy says that something can be done, but not now: try again soon.
 var ErrBusy = errors.New("too much is asked at once; try again in a few seconds")
 
+// ErrUnknown says that there is no such user, session, token or badge.
+var ErrUnknown = errors.New("not found")
+
 // FieldError says what is wrong with one field of what was asked. It matches
 // ErrInvalid.
 type FieldError struct {

@@ -2,12 +2,14 @@ package collector
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/password"
 	"github.com/holdfast-monitor/holdfast/collector/store/bolt"
 )
 
@@ -19,7 +21,9 @@ func testAccess(t *testing.T) (*access, *time.Time) {
 	}
 	t.Cleanup(func() { s.Close() })
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	return &access{secrets: s, now: func() time.Time { return now }}, &now
+	a := newAccess(s, func() time.Time { return now }, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	a.hasher = password.New(password.Parameters{Memory: 64, Passes: 1, Threads: 1}, 2)
+	return a, &now
 }
 
 func TestLoginOnce(t *testing.T) {
@@ -34,9 +38,9 @@ func TestLoginOnce(t *testing.T) {
 	var tries sync.WaitGroup
 	for range 50 {
 		tries.Go(func() {
-			if s, w, err := a.login(ctx, key); err == nil && w.Name == "ada" && w.Role == holdfast.Manager {
+			if l, err := a.login(ctx, key, "here"); err == nil && l.Who.Name == "ada" && l.Who.Role == holdfast.Manager {
 				wins.Add(1)
-				session.Store(s)
+				session.Store(l.Session)
 			} else if !errors.Is(err, holdfast.ErrNoAccess) {
 				t.Errorf("second login: got %v, want ErrNoAccess", err)
 			}
@@ -62,10 +66,10 @@ func TestLoginOnce(t *testing.T) {
 func TestTokens(t *testing.T) {
 	a, now := testAccess(t)
 	ctx := t.Context()
-	if _, err := a.apiToken(ctx, holdfast.Who{Name: "ci", Role: "emperor"}, 0); err == nil {
+	if _, _, err := a.apiToken(ctx, holdfast.Who{Name: "ci", Role: "emperor"}, 0, "ada"); err == nil {
 		t.Error("a token of a role that does not exist was made")
 	}
-	token, err := a.apiToken(ctx, holdfast.Who{Name: "ci", Role: holdfast.Viewer}, time.Minute)
+	token, _, err := a.apiToken(ctx, holdfast.Who{Name: "ci", Role: holdfast.Viewer}, time.Minute, "ada")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,7 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	*now = now.Add(loginLife)
-	if _, _, err := a.login(ctx, expired); !errors.Is(err, holdfast.ErrNoAccess) {
+	if _, err := a.login(ctx, expired, "here"); !errors.Is(err, holdfast.ErrNoAccess) {
 		t.Errorf("login link at its end: got %v, want ErrNoAccess", err)
 	}
 }

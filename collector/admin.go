@@ -29,16 +29,20 @@ var ErrNotRunning = errors.New("no collector runs on this data folder")
 
 // AdminRequest is what the commands ask of a running collector.
 type AdminRequest struct {
-	Name string            `json:"name"`           // the agent, or the user
-	Site string            `json:"site,omitempty"` // where the agent stands
-	Role holdfast.Role     `json:"role,omitempty"`
-	Life holdfast.Duration `json:"life,omitempty"` // 0: the default of what is asked
+	Name     string            `json:"name"`           // the agent, or the user
+	Site     string            `json:"site,omitempty"` // where the agent stands
+	Role     holdfast.Role     `json:"role,omitempty"`
+	Life     holdfast.Duration `json:"life,omitempty"` // 0: the default of what is asked
+	Password string            `json:"password,omitempty"`
 }
+
+// adminAnswer is what answers one kind of request.
+type adminAnswer = func(context.Context, AdminRequest) (string, error)
 
 // adminHandler answers on the admin socket.
 func (c *Collector) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	answer := func(pattern string, make func(context.Context, AdminRequest) (string, error)) {
+	answer := func(pattern string, make adminAnswer) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			var ask AdminRequest
 			if err := json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&ask); err != nil {
@@ -47,7 +51,7 @@ func (c *Collector) adminHandler() http.Handler {
 			}
 			text, err := make(r.Context(), ask)
 			switch {
-			case errors.Is(err, store.ErrNotFound):
+			case errors.Is(err, store.ErrNotFound), errors.Is(err, holdfast.ErrUnknown):
 				http.Error(w, err.Error(), http.StatusNotFound)
 			case err != nil:
 				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -59,9 +63,11 @@ func (c *Collector) adminHandler() http.Handler {
 	answer("POST /join", c.joinToken)
 	answer("POST /login", c.LoginLink)
 	answer("POST /token", func(ctx context.Context, ask AdminRequest) (string, error) {
-		return c.access.apiToken(ctx, holdfast.Who{Name: ask.Name, Role: ask.Role}, ask.Life.Std())
+		token, _, err := c.access.apiToken(ctx, holdfast.Who{Name: ask.Name, Role: ask.Role}, ask.Life.Std(), "")
+		return token, err
 	})
 	answer("POST /remove", c.removeAgent)
+	c.answerUsers(answer)
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
 		if err := c.backup(r.Context(), w); err != nil {
 			c.log.Error("backup broken off", "err", err)
@@ -71,11 +77,9 @@ func (c *Collector) adminHandler() http.Handler {
 	return mux
 }
 
-// LoginLink makes a one-time link into the pages for a person.
+// LoginLink makes a one-time link into the pages for a person. A local user has
+// the role kept for it; anybody else the role asked for, by default admin.
 func (c *Collector) LoginLink(ctx context.Context, ask AdminRequest) (string, error) {
-	if ask.Role == "" {
-		ask.Role = holdfast.Admin
-	}
 	key, err := c.access.loginKey(ctx, holdfast.Who{Name: ask.Name, Role: ask.Role})
 	if err != nil {
 		return "", err
@@ -121,7 +125,9 @@ func (c *Collector) serveAdmin(ctx context.Context) error {
 }
 
 // Ask asks the collector that runs on a data folder. Path is one of "/join",
-// "/login", "/token", "/remove"; the answer is its text.
+// "/login", "/token", "/remove", or of a user: "/users", "/user/add", "/user/role",
+// "/user/password", "/user/disable", "/user/enable", "/user/logout",
+// "/user/remove". The answer is its text.
 func Ask(ctx context.Context, data, path string, ask AdminRequest) (string, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {

@@ -78,7 +78,7 @@ func (c *Collector) bootCatalogue(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the kept catalogue: %w", err)
 	case event.Err == nil && event.Catalogue.Hash == last.Hash:
-		c.putInForce(event.Catalogue, CatalogueStatus{Hash: last.Hash, Accepted: last.At})
+		c.putInForce(event.Catalogue, holdfast.CatalogueStatus{Hash: last.Hash, Accepted: last.At})
 		return nil
 	default:
 		kept, err := catalog.Parse(last.Files, c.options())
@@ -86,7 +86,7 @@ func (c *Collector) bootCatalogue(ctx context.Context) error {
 			c.log.Warn("the kept catalogue does not read any more; the one on disk must", "err", err)
 			break
 		}
-		c.putInForce(kept, CatalogueStatus{Hash: last.Hash, Accepted: last.At})
+		c.putInForce(kept, holdfast.CatalogueStatus{Hash: last.Hash, Accepted: last.At})
 	}
 	if event.Err != nil && c.CatalogueStatus().Hash == "" {
 		return fmt.Errorf("catalogue %s: %w", c.cfg.Catalog, event.Err)
@@ -124,7 +124,7 @@ func (c *Collector) catalogueRead(ctx context.Context, e catalog.Event) {
 	} else {
 		now = c.CatalogueStatus().Accepted
 	}
-	c.putInForce(e.Catalogue, CatalogueStatus{Hash: e.Catalogue.Hash, Accepted: now})
+	c.putInForce(e.Catalogue, holdfast.CatalogueStatus{Hash: e.Catalogue.Hash, Accepted: now})
 	c.log.Info("catalogue in force", "services", len(e.Catalogue.Services), "hash", e.Catalogue.Hash)
 }
 
@@ -157,7 +157,7 @@ func (c *Collector) keepCatalogue(ctx context.Context, before *holdfast.Catalogu
 }
 
 // putInForce judges by a catalogue from now on and tells agents their checks.
-func (c *Collector) putInForce(k *holdfast.Catalogue, s CatalogueStatus) {
+func (c *Collector) putInForce(k *holdfast.Catalogue, s holdfast.CatalogueStatus) {
 	s.Services = len(k.Services)
 	c.mu.Lock()
 	c.catalogue = s

@@ -25,6 +25,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/catalog"
 	"github.com/holdfast-monitor/holdfast/collector/ingest"
+	"github.com/holdfast-monitor/holdfast/collector/openid"
 	"github.com/holdfast-monitor/holdfast/collector/score"
 	"github.com/holdfast-monitor/holdfast/collector/store"
 	"github.com/holdfast-monitor/holdfast/collector/store/bolt"
@@ -44,6 +45,8 @@ type Collector struct {
 	agents   *agents
 	ingest   *ingest.Server
 	access   *access
+	openid   *openid.Provider // nil: none is set up
+	started  time.Time
 	count    *counters
 	registry *prometheus.Registry
 	version  string
@@ -54,17 +57,7 @@ type Collector struct {
 	url    string
 
 	mu        sync.RWMutex
-	catalogue CatalogueStatus // guarded by mu
-}
-
-// CatalogueStatus is how the catalogue in force came to be, and what is wrong
-// with the one on disk.
-type CatalogueStatus struct {
-	Hash     string    `json:"hash"`
-	Accepted time.Time `json:"accepted,omitzero"`
-	Services int       `json:"services"`
-	Problem  string    `json:"problem,omitempty"` // why the one on disk is refused; empty: it is in force
-	Since    time.Time `json:"problem_since,omitzero"`
+	catalogue holdfast.CatalogueStatus // guarded by mu
 }
 
 // New opens the data folder, reads the catalogue and binds both ports. Probes are
@@ -82,11 +75,11 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 		return nil, err
 	}
 	c := &Collector{
-		cfg: cfg, log: log, probes: probes, now: time.Now,
+		cfg: cfg, log: log, probes: probes, now: time.Now, started: time.Now(),
 		store: st, agents: newAgents(), reload: make(chan struct{}, 1), registry: newRegistry(version), version: version,
 	}
 	c.count = newCounters(c.registry)
-	c.access = &access{secrets: c.store, now: c.now}
+	c.access = newAccess(c.store, c.now, log)
 	c.estate = newEstate(log, c.now)
 	c.estate.saved = c.saveTransitions
 	c.intake = newIntake(log, c.store, c.estate, c.count)
@@ -117,7 +110,7 @@ func (c *Collector) open(ctx context.Context) (err error) {
 		return fmt.Errorf("agents' port: %w", err)
 	}
 	c.url = c.cfg.url(c.pages.Addr())
-	return nil
+	return c.openOpenID()
 }
 
 // close lets go of everything New opened.
@@ -213,11 +206,15 @@ func (c *Collector) saveTransitions(ctx context.Context, moved []transition) err
 	return c.store.Commit(ctx, batch)
 }
 
-// prune deletes history older than the retention, once an hour.
+// prune deletes history older than the retention and what logins left behind, once
+// an hour.
 func (c *Collector) prune(ctx context.Context) error {
 	for {
 		if err := c.store.Prune(ctx, c.now().Add(-c.cfg.Retention)); err != nil && ctx.Err() == nil {
 			c.log.Error("old history not deleted", "err", err)
+		}
+		if err := c.access.prune(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("ended sessions not deleted", "err", err)
 		}
 		select {
 		case <-ctx.Done():

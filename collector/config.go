@@ -19,6 +19,7 @@ type Config struct {
 	CertificateLife   time.Duration // of an agent's certificate
 	Retention         time.Duration // how long posture history is kept
 	URL               string        // how people reach the pages; default from Listen
+	OpenID            string        // file of the OpenID Connect provider people log in with; empty: none
 }
 
 // DefaultConfig holds where nothing else is said.

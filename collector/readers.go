@@ -53,7 +53,7 @@ func (c *Collector) Catalogue() (k *holdfast.Catalogue) {
 }
 
 // CatalogueStatus tells how the catalogue stands.
-func (c *Collector) CatalogueStatus() CatalogueStatus {
+func (c *Collector) CatalogueStatus() holdfast.CatalogueStatus {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.catalogue
@@ -191,26 +191,6 @@ func (c *Collector) RunCheck(check string) error {
 		return c.ingest.Run(k.On, check)
 	}
 	return fmt.Errorf("%w: there is no check %q in the catalogue", holdfast.ErrInvalid, check)
-}
-
-// Login exchanges a one-time key for a session, good for SessionLife.
-func (c *Collector) Login(ctx context.Context, key string) (session string, w holdfast.Who, err error) {
-	return c.access.login(ctx, key)
-}
-
-// Session tells whom a browser's session stands for.
-func (c *Collector) Session(ctx context.Context, session string) (holdfast.Who, error) {
-	return c.access.check(ctx, holdfast.SecretSession, session)
-}
-
-// Token tells whom a program's token stands for.
-func (c *Collector) Token(ctx context.Context, token string) (holdfast.Who, error) {
-	return c.access.check(ctx, holdfast.SecretAPI, token)
-}
-
-// Logout ends a session.
-func (c *Collector) Logout(ctx context.Context, session string) error {
-	return c.access.logout(ctx, session)
 }
 
 // Ready reports whether reports are taken and services judged.

@@ -14,35 +14,49 @@ import (
 // sessionCookie is the name of a browser's session cookie.
 const sessionCookie = "holdfast_session"
 
-type whoKey struct{}
+type identityKey struct{}
+
+// identity is whom a request is from.
+type identity struct {
+	who     holdfast.Who
+	session string // of a browser; empty: came with a token
+}
+
+func identityOf(ctx context.Context) identity {
+	id, _ := ctx.Value(identityKey{}).(identity)
+	return id
+}
 
 // whoIs returns whom a request that passed authenticated is from.
-func whoIs(ctx context.Context) holdfast.Who {
-	w, _ := ctx.Value(whoKey{}).(holdfast.Who)
-	return w
-}
+func whoIs(ctx context.Context) holdfast.Who { return identityOf(ctx).who }
+
+// sessionOf returns the session a request that passed authenticated came with;
+// empty: it came with a token.
+func sessionOf(ctx context.Context) string { return identityOf(ctx).session }
 
 // identify tells whom a request is from: by an API token in the Authorization
 // header, else by a browser's session.
-func (s *server) identify(r *http.Request) (holdfast.Who, error) {
+func (s *server) identify(r *http.Request) (identity, error) {
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return s.c.Token(r.Context(), token)
+		who, err := s.c.Token(r.Context(), token)
+		return identity{who: who}, err
 	}
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
-		return holdfast.Who{}, holdfast.ErrNoAccess
+		return identity{}, holdfast.ErrNoAccess
 	}
-	return s.c.Session(r.Context(), cookie.Value)
+	who, err := s.c.Session(r.Context(), cookie.Value)
+	return identity{who, cookie.Value}, err
 }
 
 // authenticated lets nobody through who is not known. Programs get a problem,
 // people the login page.
 func (s *server) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := s.identify(r)
+		id, err := s.identify(r)
 		switch {
 		case err == nil:
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
 		case !errors.Is(err, holdfast.ErrNoAccess):
 			s.log.Error("access cannot be checked", "err", err)
 			writeProblem(w, http.StatusServiceUnavailable, "access cannot be checked now; the collector's log says why")

@@ -24,6 +24,8 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	defer s.streams.Add(-1)
 	changed, stop := s.c.Listen()
 	defer stop()
+	access, stop := s.c.AccessChanged()
+	defer stop()
 	out := http.NewResponseController(w)
 	out.SetWriteDeadline(time.Time{}) // a stream outlives the server's own limits, where there are any
 	out.SetReadDeadline(time.Time{})
@@ -52,6 +54,11 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			pending = true
 		case <-quiet.C:
 			free = true
+		case <-access: // somebody's rights: perhaps this reader's
+			if _, err := s.identify(r); err != nil {
+				return
+			}
+			pending = true
 		case <-beat.C:
 			if _, err := s.identify(r); err != nil {
 				return // logged out, or run out
