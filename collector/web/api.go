@@ -60,8 +60,9 @@ type operation struct {
 	// Errors are the statuses that do not follow from the route: 401, 403, 404
 	// (where the path has a name), 406, 422, 500, 503 and those of a body do.
 	Errors  []int
-	Example any   // of the body
-	MaxBody int64 // bytes; default maxBody
+	Form    string // content type of the answer where it is no JSON
+	Example any    // of the body
+	MaxBody int64  // bytes; default maxBody
 }
 
 // api is what operations are added to.
@@ -79,9 +80,12 @@ type answer[T any] struct{ Body T }
 func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	a := &api{API: humago.NewWithPrefix(conditionalMux{mux}, apiPrefix, apiConfig()), s: s}
 	s.addEstateAPI(a)
+	s.addChangesAPI(a)
+	s.addDeadlinesAPI(a)
 	s.addAgentsAPI(a)
 	s.addChecksAPI(a)
 	s.addRecordsAPI(a)
+	s.addEventsAPI(a)
 	s.addSearchAPI(a)
 
 	document, err := apiDocument(a.OpenAPI())
@@ -171,6 +175,9 @@ func (o operation) huma(in, out reflect.Type) huma.Operation {
 	if _, body := in.FieldByName("Body"); body {
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: o.Example}}}
+	}
+	if o.Form != "" {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{o.Form: {}}}}
 	}
 	if _, body := out.FieldByName("Body"); body {
 		op.Errors = append(op.Errors, http.StatusNotAcceptable)

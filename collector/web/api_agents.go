@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -9,17 +11,77 @@ import (
 
 // Agents is the answer of GET /api/v1/agents.
 type Agents struct {
-	At     time.Time             `json:"at"`
+	At     time.Time             `json:"at" doc:"when this was read, by the collector's clock"`
+	Total  int                   `json:"total" doc:"agents that match, on all pages together"`
 	Agents []holdfast.AgentState `json:"agents" doc:"by name"`
+	Next
+}
+
+// OneAgent is the answer of GET /api/v1/agents/{name}.
+type OneAgent struct {
+	At     time.Time           `json:"at" doc:"when this was read, by the collector's clock"`
+	Agent  holdfast.AgentState `json:"agent"`
+	Checks []AgentCheck        `json:"checks" doc:"what the catalogue has it look at, by ID"`
+	Blind  []string            `json:"services" doc:"that hang on its checks: what nobody else may be able to see"`
+}
+
+// AgentCheck is a check of an agent and how it came out last.
+type AgentCheck struct {
+	ID      string            `json:"id"`
+	Probe   string            `json:"probe"`
+	Every   holdfast.Duration `json:"every"`
+	At      time.Time         `json:"at,omitzero" doc:"of the latest observation; absent: never observed"`
+	Outcome holdfast.Outcome  `json:"outcome,omitempty" enum:"ok,degraded,failed,unknown"`
+	Summary string            `json:"summary,omitempty"`
 }
 
 func (s *server) addAgentsAPI(a *api) {
 	register(a, operation{Route: "GET /agents", ID: "list-agents", Tag: "Agents",
-		Summary: "Every agent that is enrolled or named in the catalogue"}, s.apiAgents)
+		Summary: "Every agent that is enrolled or named in the catalogue, by name, in pages"}, s.apiAgents)
+	register(a, operation{Route: "GET /agents/{name}", ID: "get-agent", Tag: "Agents",
+		Summary: "An agent, its checks, and what we are blind to without it"}, s.apiAgent)
 }
 
-func (s *server) apiAgents(context.Context, *struct{}) (*answer[Agents], error) {
-	return &answer[Agents]{Agents{s.c.Now(), s.c.Agents()}}, nil
+func (s *server) apiAgents(_ context.Context, in *struct {
+	Silent bool   `query:"silent" doc:"true: only those that have checks and do not report"`
+	Site   string `query:"site" maxLength:"256" doc:"only those there"`
+	Paging
+}) (*page[Agents], error) {
+	list := slices.DeleteFunc(s.c.Agents(), func(a holdfast.AgentState) bool {
+		return in.Silent && !isSilent(&a) || in.Site != "" && a.Site != in.Site
+	})
+	a := Agents{At: s.c.Now(), Total: len(list)}
+	part, next, link := paged(list, in.Paging, func(a *holdfast.AgentState) string { return a.Name })
+	a.Agents, a.Next = part, next
+	return &page[Agents]{link, a}, nil
+}
+
+func (s *server) apiAgent(_ context.Context, in *struct {
+	Name string `path:"name" maxLength:"256" example:"db1" doc:"name of an agent"`
+}) (*answer[OneAgent], error) {
+	list := s.c.Agents()
+	i := slices.IndexFunc(list, func(a holdfast.AgentState) bool { return a.Name == in.Name })
+	if i < 0 {
+		return nil, notFound("path.name", "agent", in.Name)
+	}
+	a := OneAgent{At: s.c.Now(), Agent: list[i], Checks: []AgentCheck{}}
+	catalogue, services := s.c.Catalogue(), map[string]bool{}
+	for k := range catalogue.Checks {
+		if k.On != in.Name {
+			continue
+		}
+		check := AgentCheck{ID: k.ID, Probe: k.Probe, Every: k.Every}
+		if o, ok := s.c.Observation(k.ID); ok {
+			check.At, check.Outcome, check.Summary = o.At, o.Outcome, o.Summary
+		}
+		a.Checks = append(a.Checks, check)
+		if owner, _, _ := strings.Cut(k.ID, "/"); catalogue.Service(owner) != nil { // else a plan's copy
+			services[owner] = true
+		}
+	}
+	slices.SortFunc(a.Checks, func(a, b AgentCheck) int { return strings.Compare(a.ID, b.ID) })
+	a.Blind = append([]string{}, sorted(services)...)
+	return &answer[OneAgent]{a}, nil
 }
 
 // silent names the agents that have checks and do not report.

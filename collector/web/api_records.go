@@ -12,7 +12,9 @@ import (
 
 // Records is the answer of GET /api/v1/records.
 type Records struct {
-	Records []holdfast.Record `json:"records" doc:"oldest first"`
+	Total   int               `json:"total" doc:"records that match, on all pages together"`
+	Records []holdfast.Record `json:"records" doc:"in the order they were received"`
+	Next
 }
 
 // RecordInput is a record as it is sent: who attests and when it happened have
@@ -25,7 +27,7 @@ type RecordInput struct {
 
 func (s *server) addRecordsAPI(a *api) {
 	register(a, operation{Route: "GET /records", ID: "list-records", Tag: "Records",
-		Summary: "What people attested"}, s.apiRecords)
+		Summary: "What people attested, in pages"}, s.apiRecords)
 	register(a, operation{Route: "POST /records", ID: "add-record", Tag: "Records", Status: http.StatusCreated,
 		Summary:     "Enter what people attest",
 		Description: "Which fields a record needs depends on its kind; an answer 422 names what is missing. Operators enter what was done, managers what was decided as well.",
@@ -41,13 +43,23 @@ var exampleRecord = map[string]any{
 func mayRecord(r holdfast.Role) bool { return slices.ContainsFunc(holdfast.RecordKinds, r.MayRecord) }
 
 func (s *server) apiRecords(ctx context.Context, in *struct {
-	Service string `query:"service" maxLength:"256" doc:"only records of this service"`
-}) (*answer[Records], error) {
+	Service string    `query:"service" maxLength:"256" doc:"only of this service"`
+	Kind    string    `query:"kind" enum:"exercise,review,training,change,attestation,acceptance,maintenance,invocation" doc:"only these"`
+	By      string    `query:"by" maxLength:"256" doc:"only what this person attests"`
+	Since   time.Time `query:"since" doc:"only what happened then or later" example:"2026-06-01T00:00:00Z"`
+	Paging
+}) (*page[Records], error) {
 	list, err := s.c.Records(ctx, in.Service)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[Records]{Records{list}}, nil
+	list = slices.DeleteFunc(list, func(r holdfast.Record) bool {
+		return in.Kind != "" && string(r.Kind) != in.Kind || in.By != "" && r.By != in.By || r.At.Before(in.Since)
+	})
+	a := Records{Total: len(list)}
+	part, next, link := paged(list, in.Paging, func(r *holdfast.Record) string { return r.ID })
+	a.Records, a.Next = part, next
+	return &page[Records]{link, a}, nil
 }
 
 func (s *server) apiRecord(ctx context.Context, in *answer[RecordInput]) (*answer[holdfast.Record], error) {

@@ -1,10 +1,16 @@
 package web_test
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -180,5 +186,188 @@ func TestSilentAgentsAreNamed(t *testing.T) {
 	}
 	if want := []string{e.agents[0].Name}; !cmp.Equal(got.SilentAgents, want) {
 		t.Errorf("got %v, want %v", got.SilentAgents, want)
+	}
+}
+
+// ChangesIn is Feed's.
+func (e *estate) ChangesIn(_ context.Context, service string, from, until time.Time) iter.Seq2[holdfast.StandingChange, error] {
+	return func(yield func(holdfast.StandingChange, error) bool) {
+		for _, c := range e.changes {
+			if (service == "" || c.Service == service) && !c.At.Before(from) && (until.IsZero() || c.At.Before(until)) && !yield(c, nil) {
+				return
+			}
+		}
+		if e.broken != nil {
+			yield(holdfast.StandingChange{}, e.broken)
+		}
+	}
+}
+
+// walk follows next from page to page and returns what stands under key, and how
+// many pages there were.
+func walk(t *testing.T, h http.Handler, target, key string) (all []any, pages int) {
+	t.Helper()
+	for next := target; next != ""; pages++ {
+		if pages > 1000 {
+			t.Fatalf("%s has no end", target)
+		}
+		resp := ask(t, h, "viewer", "GET", next, "")
+		body := text(t, resp)
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: got %d: %s", next, resp.StatusCode, body)
+		}
+		v := decode(t, body)
+		all = append(all, list(dig(v, key))...)
+		cursor, more := dig(v, "next").(string)
+		link := resp.Header.Get("Link")
+		if more != (link != "") {
+			t.Errorf("%s: next is %q, Link is %q", next, cursor, link)
+		}
+		next = strings.TrimSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+	}
+	return all, pages
+}
+
+// TestPages: whoever follows the links reads everything once, in the order of the
+// whole.
+func TestPages(t *testing.T) {
+	e := newEstate(t, at(noon), troubled(noon))
+	e.changes = nil
+	for i := range 23 { // several of one instant among them
+		e.changes = append(e.changes, holdfast.StandingChange{At: noon.Add(-time.Duration(i/5) * time.Minute), Service: fmt.Sprint("service-", i), To: holdfast.Stale})
+	}
+	for i := range 23 {
+		e.records = append(e.records, holdfast.Record{ID: fmt.Sprintf("%06d", i), At: noon, Kind: holdfast.Change, By: "ada"})
+	}
+	h := handler(t, e)
+	for target, key := range map[string]string{
+		"/api/v1/services?": "services", "/api/v1/services?sort=name": "services", "/api/v1/services?state=uncovered&group=owner": "services",
+		"/api/v1/agents?": "agents", "/api/v1/changes?": "changes", "/api/v1/records?by=ada": "records", "/api/v1/deadlines?within=1y": "deadlines",
+		"/api/v1/changes?since=" + noon.Add(-2*time.Minute).Format(time.RFC3339) + "&until=" + noon.Format(time.RFC3339): "changes",
+	} {
+		whole, _ := walk(t, h, target+"&limit=1000", key)
+		if len(whole) == 0 {
+			t.Errorf("%s: nothing", target)
+		}
+		for _, limit := range []int{1, 2, 3} {
+			got, pages := walk(t, h, fmt.Sprint(target, "&limit=", limit), key)
+			if diff := cmp.Diff(whole, got); diff != "" {
+				t.Errorf("%s in pages of %d (-whole +pages):\n%s", target, limit, diff)
+			}
+			if want := max(1, (len(whole)+limit-1)/limit); pages != want {
+				t.Errorf("%s in pages of %d: %d pages, want %d", target, limit, pages, want)
+			}
+		}
+	}
+}
+
+// TestPagesMove: what comes and goes between two pages moves nothing else.
+func TestPagesMove(t *testing.T) {
+	e := newEstate(t, at(noon), troubled(noon))
+	h := handler(t, e)
+	resp := ask(t, h, "viewer", "GET", "/api/v1/services?sort=name&limit=3", "")
+	first := decode(t, text(t, resp))
+	e.postures = slices.DeleteFunc(e.postures, func(p holdfast.Posture) bool { return p.Name == dig(list(dig(first, "services"))[2], "name") })
+	rest, _ := walk(t, h, "/api/v1/services?sort=name&cursor="+dig(first, "next").(string), "services")
+	if got := len(list(dig(first, "services"))) + len(rest); got != len(e.postures)+1 {
+		t.Errorf("got %d services, want %d", got, len(e.postures)+1)
+	}
+	for _, cursor := range []string{"!", "AAAA", base64.RawURLEncoding.EncodeToString([]byte("x/y"))} {
+		resp := ask(t, h, "viewer", "GET", "/api/v1/changes?cursor="+cursor, "")
+		if got := places(text(t, resp)); resp.StatusCode != http.StatusUnprocessableEntity || !slices.Contains(got, "query.cursor") {
+			t.Errorf("cursor %s: got %d naming %q", cursor, resp.StatusCode, got)
+		}
+	}
+}
+
+// TestServicesAreFiltered: API and page filter alike.
+func TestServicesAreFiltered(t *testing.T) {
+	e := newEstate(t, at(noon), troubled(noon))
+	h := handler(t, e)
+	for _, query := range []string{"", "q=directory", "q=PAY", "state=uncovered", "state=not-judged", "state=not-proven", "tier=1", "owner=payments-team", "site=fra", "site=fra&tier=1&q=a", "q=nothing-is-called-so"} {
+		var got []string
+		all, _ := walk(t, h, "/api/v1/services?"+query, "services")
+		for _, s := range all {
+			got = append(got, dig(s, "name").(string))
+		}
+		var want []string
+		for _, rows := range find(page(t, h, "/?"+query), id("rows")) { // none where nothing matches
+			for _, a := range find(rows, tag("a")) {
+				if name, ok := strings.CutPrefix(attr(a, "href"), "/services/"); ok && !slices.Contains(want, name) {
+					want = append(want, name)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-page +API):\n%s", query, diff)
+		}
+	}
+	groups := list(dig(decode(t, text(t, ask(t, h, "viewer", "GET", "/api/v1/services?group=tier&limit=1", ""))), "groups"))
+	n := 0.0
+	for _, g := range groups {
+		n += dig(g, "services").(float64)
+	}
+	if int(n) != len(e.postures) || len(groups) < 2 {
+		t.Errorf("%d groups of %v services, want all %d", len(groups), n, len(e.postures))
+	}
+}
+
+// TestDeadlines: the soonest of the page is the soonest of the API.
+func TestDeadlines(t *testing.T) {
+	e := newEstate(t, at(noon), troubled(noon))
+	h := handler(t, e)
+	all, _ := walk(t, h, "/api/v1/deadlines?within=1y", "deadlines")
+	near, _ := walk(t, h, "/api/v1/deadlines?within=30d", "deadlines")
+	if len(near) == 0 || len(near) >= len(all) {
+		t.Fatalf("%d within a month, %d within a year", len(near), len(all))
+	}
+	last := ""
+	for _, d := range all {
+		if when := dig(d, "at").(string); when <= last && when < last || when <= noon.Format(time.RFC3339) {
+			t.Errorf("%s comes after %s, noon is %s", when, last, noon)
+		} else {
+			last = when
+		}
+	}
+	of, _ := walk(t, h, "/api/v1/deadlines?within=1y&service=shop", "deadlines")
+	for _, d := range of {
+		if dig(d, "service") != "shop" {
+			t.Errorf("asked for shop, got %v", d)
+		}
+	}
+	resp := ask(t, h, "viewer", "GET", "/api/v1/deadlines?within=soon", "")
+	if got := places(text(t, resp)); !slices.Contains(got, "query.within") {
+		t.Errorf("got %q, want query.within", got)
+	}
+}
+
+// TestUnchanged: an answer that says the same is not sent twice, one that says
+// something else is.
+func TestUnchanged(t *testing.T) {
+	now := noon
+	e := newEstate(t, func() time.Time { return now }, troubled(noon))
+	h := handler(t, e)
+	resp := ask(t, h, "viewer", "GET", "/api/v1/services", "")
+	whole := text(t, resp)
+	tag := resp.Header.Get("ETag")
+	now = now.Add(time.Second) // only when it was read differs
+	for _, sent := range []string{tag, `"x", ` + tag, "*", strings.TrimPrefix(tag, "W/")} {
+		again := ask(t, h, "viewer", "GET", "/api/v1/services", "", "If-None-Match", sent)
+		if body := text(t, again); again.StatusCode != http.StatusNotModified || body != "" || again.Header.Get("ETag") != tag {
+			t.Errorf("If-None-Match %s: got %d, ETag %s, %d bytes; want 304", sent, again.StatusCode, again.Header.Get("ETag"), len(body))
+		}
+	}
+	other := ask(t, h, "viewer", "GET", "/api/v1/services?tier=1", "", "If-None-Match", tag)
+	if other.StatusCode != http.StatusOK || other.Header.Get("ETag") == tag {
+		t.Errorf("another question: got %d with ETag %s", other.StatusCode, other.Header.Get("ETag"))
+	}
+	e.postures[0].Title = "Renamed"
+	changed := ask(t, h, "viewer", "GET", "/api/v1/services", "", "If-None-Match", tag)
+	if changed.StatusCode != http.StatusOK || text(t, changed) == whole {
+		t.Errorf("after a change: got %d, want 200 with it", changed.StatusCode)
+	}
+	head := ask(t, h, "viewer", "HEAD", "/api/v1/services", "")
+	if head.StatusCode != http.StatusOK || head.Header.Get("ETag") == "" {
+		t.Errorf("HEAD: got %d with ETag %q", head.StatusCode, head.Header.Get("ETag"))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -86,7 +87,8 @@ func apiDocument(doc *huma.OpenAPI) ([]byte, error) {
 	*cause = huma.Schema{AnyOf: []*huma.Schema{{Ref: cause.Ref}, {Type: "null"}}, Description: "null: nothing stands in the way"}
 	from := schemas["StandingChange"].Properties["from"]
 	from.Enum = append(slices.Clone(from.Enum), "")
-	for path, item := range doc.Paths {
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+		item := doc.Paths[path]
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op != nil {
 				describeAnswers(doc.Components, op)

@@ -27,10 +27,14 @@ func (p *Paging) Resolve(ctx huma.Context) []error {
 	p.url = ctx.URL()
 	after, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	if err != nil {
-		return []error{&huma.ErrorDetail{Location: "query.cursor", Message: "this is no cursor: take next of a former answer, or leave it out"}}
+		return badCursor()
 	}
 	p.after = string(after)
 	return nil
+}
+
+func badCursor() []error {
+	return []error{&huma.ErrorDetail{Location: "query.cursor", Message: "this is no cursor: take next of a former answer, or leave it out"}}
 }
 
 // Next is where a list goes on; embed it in the answer's body. Absent: this was
