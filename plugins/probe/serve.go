@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -133,10 +132,10 @@ func (s *server) Observe(ctx context.Context, r *wirepb.ObserveRequest) (*wirepb
 		if reason == "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			reason = holdfast.Timeout
 		}
-		return &wirepb.ObserveResponse{Unable: &wirepb.Unable{Reason: string(reason), Message: excerpt(err.Error(), holdfast.MaxText)}}, nil
+		return &wirepb.ObserveResponse{Unable: &wirepb.Unable{Reason: string(reason), Message: Clip(err.Error(), holdfast.MaxText)}}, nil
 	}
-	o.Summary = excerpt(strings.Join(strings.Fields(o.Summary), " "), holdfast.MaxText)
-	o.Raw = excerpt(o.Raw, holdfast.MaxRaw)
+	o.Summary = Clip(strings.Join(strings.Fields(o.Summary), " "), holdfast.MaxText)
+	o.Raw = Clip(o.Raw, holdfast.MaxRaw)
 	return &wirepb.ObserveResponse{Observation: wire.FromObservation(&o)}, nil
 }
 
@@ -168,18 +167,4 @@ func (s *server) end(call uint64) {
 	if len(s.running) == 0 {
 		s.idle.Reset(time.Second)
 	}
-}
-
-// excerpt cuts a text to at most limit bytes of UTF-8.
-func excerpt(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= limit {
-		return s
-	}
-	const ellipsis = "…"
-	cut := limit - len(ellipsis)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + ellipsis
 }
