@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -37,8 +36,8 @@ type estate struct {
 	now       func() time.Time
 	ears      map[chan struct{}]bool
 	ran       []string
-	out       map[string]bool // sessions that ended
-	broken    error           // of everything that reads or stores
+	doors     doors
+	broken    error // of everything that reads or stores
 }
 
 // noon is when the judged estate of most tests stands.
@@ -64,7 +63,7 @@ func newEstate(t testing.TB, now func() time.Time, mutate ...func(*holdfast.Obse
 	}
 	e := &estate{
 		catalogue: c, model: score.NewModel(c), facts: score.NewFacts(), latest: map[string]holdfast.Observation{},
-		now: now, ears: map[chan struct{}]bool{}, revision: 1, out: map[string]bool{}, notices: []holdfast.Notice{}, records: []holdfast.Record{},
+		now: now, ears: map[chan struct{}]bool{}, revision: 1, doors: newDoors(), notices: []holdfast.Notice{}, records: []holdfast.Record{},
 	}
 	checks := map[string]int{}
 	for k := range c.Checks {
@@ -302,39 +301,6 @@ func (e *estate) Listen() (<-chan struct{}, func()) {
 		defer e.mu.Unlock()
 		delete(e.ears, ear)
 	}
-}
-
-// Keys, sessions and tokens are the role they give.
-func (e *estate) Login(_ context.Context, key string) (string, holdfast.Who, error) {
-	who, err := e.Token(context.Background(), key)
-	return key, who, err
-}
-
-func (e *estate) Session(ctx context.Context, session string) (holdfast.Who, error) {
-	e.mu.Lock()
-	ended := e.out[session]
-	e.mu.Unlock()
-	if ended {
-		return holdfast.Who{}, holdfast.ErrNoAccess
-	}
-	return e.Token(ctx, session)
-}
-
-func (e *estate) Token(_ context.Context, token string) (holdfast.Who, error) {
-	switch {
-	case token == "unreadable":
-		return holdfast.Who{}, errors.New("the store cannot be read")
-	case !slices.Contains(holdfast.Roles, holdfast.Role(token)):
-		return holdfast.Who{}, holdfast.ErrNoAccess
-	}
-	return holdfast.Who{Name: "the " + token, Role: holdfast.Role(token)}, nil
-}
-
-func (e *estate) Logout(_ context.Context, session string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.out[session] = true
-	return nil
 }
 
 func (e *estate) Metrics() prometheus.Gatherer { return prometheus.NewRegistry() }

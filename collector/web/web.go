@@ -30,8 +30,10 @@ import (
 // the catalogue it returns are never changed afterwards. Every method may be
 // called from many goroutines at once.
 type Collector interface {
+	Entrance
 	Feed
 	Counting
+	Hearing
 
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
 	// within target now, with proof".
@@ -64,13 +66,6 @@ type Collector interface {
 	Ready() bool
 	Now() time.Time
 
-	// Login exchanges a one-time key for a session; Session and Token tell whom
-	// one stands for, or holdfast.ErrNoAccess.
-	Login(ctx context.Context, key string) (session string, w holdfast.Who, err error)
-	Session(ctx context.Context, session string) (holdfast.Who, error)
-	Token(ctx context.Context, token string) (holdfast.Who, error)
-	Logout(ctx context.Context, session string) error
-
 	Metrics() prometheus.Gatherer
 }
 
@@ -81,6 +76,7 @@ type server struct {
 	version string
 	pages   *pages
 	logins  *limiter
+	names   *guesses
 	streams atomic.Int64 // open event streams
 }
 
@@ -88,7 +84,7 @@ type server struct {
 // of loopback, under which the pages may be asked for on a loopback address:
 // those of a reverse proxy.
 func New(c Collector, version string, log *slog.Logger, hosts ...string) (http.Handler, error) {
-	s := &server{c: c, log: log, version: version, logins: newLimiter()}
+	s := &server{c: c, log: log, version: version, logins: newLimiter(), names: newGuesses()}
 	var err error
 	if s.pages, err = newPages(c.Now); err != nil {
 		return nil, err
@@ -119,6 +115,8 @@ func (s *server) routes() (mux, inside *http.ServeMux, err error) {
 	mux.HandleFunc("GET /static/", s.pages.static)
 	mux.HandleFunc("GET /login", s.loginPage)
 	mux.HandleFunc("POST /login", s.login)
+	mux.HandleFunc("GET /login/oidc/begin", s.beginOpenID)
+	mux.HandleFunc("GET /login/oidc", s.finishOpenID)
 	metrics := promhttp.HandlerFor(s.c.Metrics(), promhttp.HandlerOpts{Timeout: 30 * time.Second})
 	mux.Handle("GET /metrics", s.localOr(metrics))
 	for _, pattern := range open {
