@@ -5,7 +5,7 @@ import "fmt"
 // ofTier keeps what concerns services of the chosen tiers. The expression must
 // have the labels instance and service.
 func ofTier(expr string) string {
-	return fmt.Sprintf(`(%s) and on (instance, service) holdfast_service_info{tier=~"$tier"}`, expr)
+	return fmt.Sprintf(`((%s) and on (instance, service) holdfast_service_info{tier=~"$tier"})`, expr)
 }
 
 // The two figures of a service against what was agreed, by scenario.
