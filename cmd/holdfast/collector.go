@@ -54,6 +54,7 @@ The other commands here speak to the running collector over DATA/admin.sock.`,
 	f.StringVar(&cfg.CertFile, "tls-cert", "", "certificate `file` of the pages, PEM")
 	f.StringVar(&cfg.KeyFile, "tls-key", "", "key `file` of the pages, PEM")
 	f.StringVar(&cfg.URL, "public-url", "", "how people reach the pages, where it is not the listening `address`")
+	f.StringVar(&cfg.OpenID, "oidc", "", "`file` of the OpenID Connect provider people log in with, YAML")
 	f.Var(durationFlag{&life}, "certificate-life", "how long an agent's certificate lives")
 	f.Var(durationFlag{&retention}, "retention", "how long posture history is kept")
 	f.StringVar(&logFormat, "log-format", "text", "text or json")
@@ -111,6 +112,7 @@ func runCollector(ctx context.Context, cfg collector.Config, log *slog.Logger, o
 			return err
 		}
 		fmt.Fprintf(out, "log in once, within an hour: %s\n", link)
+		fmt.Fprintf(out, "then let people in: holdfast collector user add NAME --role admin --data %s\n", cfg.Data)
 	}
 	return c.Run(ctx, pages)
 }
@@ -145,39 +147,6 @@ this collector's authority, so the agent knows whom to trust.
 	cmd.Flags().StringVar(&request.Site, "site", "", "`site` the agent stands at, shown beside it")
 	cmd.Flags().Var(durationFlag{&ttl}, "ttl", "how long the token can be used")
 	return cmd
-}
-
-func collectorUserCommand(data *string) *cobra.Command {
-	user := &cobra.Command{Use: "user", Short: "Let people and programs in", Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	roles := fmt.Sprint(holdfast.Roles)
-	var loginRole, tokenRole string
-	login := &cobra.Command{
-		Use:   "login NAME",
-		Short: "Print a one-time link that logs a person in",
-		Args:  usageArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd, *data, "/login", collector.AdminRequest{Name: args[0], Role: holdfast.Role(loginRole)})
-		},
-	}
-	login.Flags().StringVar(&loginRole, "role", string(holdfast.Admin), "`role`, one of "+roles)
-	ttl := holdfast.Duration(0)
-	token := &cobra.Command{
-		Use:   "token --role ROLE [NAME]",
-		Short: "Print a token for the API",
-		Args:  usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			name := "token-" + tokenRole
-			if len(args) == 1 {
-				name = args[0]
-			}
-			return ask(cmd, *data, "/token", collector.AdminRequest{Name: name, Role: holdfast.Role(tokenRole), Life: ttl})
-		},
-	}
-	token.Flags().StringVar(&tokenRole, "role", string(holdfast.Viewer), "`role`, one of "+roles)
-	token.Flags().Var(durationFlag{&ttl}, "ttl", "how long it lasts; 0: until it is deleted")
-	user.AddCommand(login, token)
-	return user
 }
 
 func collectorBackupCommand(data *string) *cobra.Command {
