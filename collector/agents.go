@@ -97,20 +97,7 @@ func (a *agents) list(enrolled []holdfast.AgentIdentity, heard func(agent string
 		}
 	}
 	for _, id := range enrolled {
-		s := a.states[id.Name]
-		s.Name, s.Site, s.Enrolled, s.Recoveries, s.Revoked = id.Name, id.Site, id.Enrolled, id.Recoveries, !id.Revoked.IsZero()
-		if at := heard(id.Name); at.After(s.LastHeard) {
-			s.LastHeard = at
-		}
-		if !s.Connected && s.SilentSince.IsZero() {
-			s.SilentSince = s.LastHeard
-		}
-		if s.Certificate.IsZero() {
-			s.Certificate = id.NotAfter
-		}
-		if s.Clash == "" {
-			s.Clash = id.Clash
-		}
+		s := a.known(id, heard)
 		s.Checks = all[id.Name].Checks
 		all[id.Name] = s
 	}
@@ -119,4 +106,31 @@ func (a *agents) list(enrolled []holdfast.AgentIdentity, heard func(agent string
 		list = append(list, all[name])
 	}
 	return list
+}
+
+// known joins an agent's identity with how it stands, its checks apart. The caller
+// holds mu.
+func (a *agents) known(id holdfast.AgentIdentity, heard func(agent string) time.Time) holdfast.AgentState {
+	s := a.states[id.Name]
+	s.Name, s.Site, s.Enrolled, s.Recoveries, s.Revoked = id.Name, id.Site, id.Enrolled, id.Recoveries, !id.Revoked.IsZero()
+	if at := heard(id.Name); at.After(s.LastHeard) {
+		s.LastHeard = at
+	}
+	if !s.Connected && s.SilentSince.IsZero() {
+		s.SilentSince = s.LastHeard
+	}
+	if s.Certificate.IsZero() {
+		s.Certificate = id.NotAfter
+	}
+	if s.Clash == "" {
+		s.Clash = id.Clash
+	}
+	return s
+}
+
+// one returns how one enrolled agent stands, its checks apart.
+func (a *agents) one(id holdfast.AgentIdentity, heard func(agent string) time.Time) holdfast.AgentState {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.known(id, heard)
 }

@@ -163,6 +163,7 @@ func (c *Collector) putInForce(k *holdfast.Catalogue, s holdfast.CatalogueStatus
 	c.catalogue = s
 	c.mu.Unlock()
 	c.estate.adopt(k)
+	c.alerts.SetCatalogue(k)
 	if changed := c.agents.assign(k); len(changed) > 0 {
 		c.ingest.Reassign(changed...)
 	}

@@ -44,6 +44,7 @@ type Collector struct {
 	intake   *intake
 	agents   *agents
 	ingest   *ingest.Server
+	alerts   *alerts
 	access   *access
 	openid   *openid.Provider // nil: none is set up
 	started  time.Time
@@ -84,6 +85,11 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	c.estate.saved = c.saveTransitions
 	c.intake = newIntake(log, c.store, c.estate, c.count)
 	c.estate.busy = c.intake.busy
+	if err := c.newAlerts(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
+	c.estate.told = c.alerts.Judged
 	if err := c.open(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -101,6 +107,9 @@ func (c *Collector) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.boot(ctx); err != nil {
+		return err
+	}
+	if err := c.startAlerts(ctx); err != nil {
 		return err
 	}
 	if c.pages, err = net.Listen("tcp", c.cfg.Listen); err != nil {
@@ -131,11 +140,13 @@ func (c *Collector) URL() string { return c.url }
 // AgentsAddress is where agents dial.
 func (c *Collector) AgentsAddress() string { return c.agentl.Addr().String() }
 
-// Reload reads the catalogue again at once.
+// Reload reads the catalogue and the routes of alerts again at once.
 func (c *Collector) Reload() {
-	select {
-	case c.reload <- struct{}{}:
-	default:
+	for _, ask := range []chan struct{}{c.reload, c.alerts.reload} {
+		select {
+		case ask <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -155,12 +166,14 @@ func (c *Collector) Run(ctx context.Context, pages http.Handler) error {
 	}
 	start(&core, "take reports in", func() error { return c.intake.run(inner) })
 	start(&core, "judge", func() error { return c.estate.judge(inner) })
+	start(&core, "alerts", func() error { return c.alerts.Run(inner) })
 	start(&core, "watch the clock", func() error { return c.watchClock(inner) })
 	start(&core, "prune", func() error { return c.prune(inner) })
 	start(&ports, "admin socket", func() error { return c.serveAdmin(outer) })
 	start(&ports, "agents' port", func() error { return c.ingest.Serve(c.agentl) })
 	start(&ports, "pages", func() error { return c.servePages(outer, pages) })
 	start(&ports, "catalogue", func() error { c.watchCatalogue(outer); return nil })
+	start(&ports, "routes of alerts", func() error { c.watchRoutes(outer); return nil })
 
 	<-outer.Done()
 	c.log.Info("stopping")

@@ -19,6 +19,7 @@ type Config struct {
 	CertificateLife   time.Duration // of an agent's certificate
 	Retention         time.Duration // how long posture history is kept
 	URL               string        // how people reach the pages; default from Listen
+	Alerts            string        // file of the routes of alerts; empty: nobody is told
 	OpenID            string        // file of the OpenID Connect provider people log in with; empty: none
 }
 

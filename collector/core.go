@@ -30,6 +30,7 @@ func (k core) Agent(s holdfast.AgentState) {
 	case was.Connected && !is.Connected:
 		k.c.log.Warn("agent silent", "agent", is.Name, "checks", len(k.c.agents.assignment(is.Name).Checks))
 	}
+	k.c.agentStands(was, is)
 	k.c.estate.changes.publish()
 }
 
@@ -44,6 +45,7 @@ func (w watchedIdentities) UpdateAgent(ctx context.Context, name string, change 
 	id, err := w.Store.UpdateAgent(ctx, name, change)
 	if err == nil {
 		w.c.enrolled(id)
+		w.c.alerts.Agents(w.c.agents.one(id, w.c.intake.heard))
 	}
 	return id, err
 }

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 type estate struct {
 	log   *slog.Logger
 	now   func() time.Time
-	saved func(context.Context, []transition) error // makes transitions durable
-	busy  func() bool                               // reports wait to be taken in
+	saved func(context.Context, []transition) error  // makes transitions durable
+	told  func(judged []holdfast.Posture, more bool) // hears of judgements once they are saved; more are coming
+	busy  func() bool                                // reports wait to be taken in
 
 	mu        sync.RWMutex
 	catalogue *holdfast.Catalogue         // guarded by mu
@@ -34,7 +36,8 @@ type estate struct {
 	judged    uint64                      // guarded by mu: services judged since the start
 	rounds    time.Time                   // guarded by mu: when the judge last went round
 
-	moved []transition // the judge's own: not saved yet
+	moved  []transition // the judge's own: not saved yet
+	untold []string     // the judge's own: services judged and not told yet
 
 	wake    chan struct{} // holds one: something is dirty, or deadlines moved
 	changes *topic
@@ -68,6 +71,7 @@ func newEstate(log *slog.Logger, now func() time.Time) *estate {
 		queued:    map[string]bool{},
 		concerned: map[string][]string{},
 		busy:      func() bool { return false },
+		told:      func([]holdfast.Posture, bool) {},
 		wake:      make(chan struct{}, 1),
 		changes:   newTopic(),
 	}
@@ -183,6 +187,7 @@ func (e *estate) judge(ctx context.Context) error {
 // and says whether more is queued.
 func (e *estate) round(ctx context.Context) (more bool) {
 	names, more := e.take()
+	e.untold = append(e.untold, names...)
 	for _, name := range names {
 		if m, ok := e.judgeOne(name); ok {
 			e.moved = append(e.moved, m)
@@ -191,6 +196,8 @@ func (e *estate) round(ctx context.Context) (more bool) {
 	if err := e.saved(ctx, e.moved); err != nil {
 		e.log.Error("transitions not saved, trying again", "count", len(e.moved), "err", err)
 		e.moved = e.moved[max(0, len(e.moved)-maxMoved):]
+		slices.Sort(e.untold)
+		e.untold = slices.Compact(e.untold)
 		e.changes.publish()
 		return more
 	}
@@ -199,6 +206,10 @@ func (e *estate) round(ctx context.Context) (more bool) {
 			"score", scoreOf(m.to), "cause", causeOf(m.to))
 	}
 	e.moved = nil
+	if len(e.untold) > 0 {
+		e.told(e.some(e.untold), more)
+		e.untold = e.untold[:0]
+	}
 	if len(names) > 0 {
 		e.changes.publish()
 	}
@@ -296,6 +307,19 @@ func (e *estate) all() []holdfast.Posture {
 	list := make([]holdfast.Posture, 0, len(e.postures))
 	for i := range e.catalogue.Services {
 		if p, ok := e.postures[e.catalogue.Services[i].Name]; ok {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// some returns the postures of services, those that have one.
+func (e *estate) some(names []string) []holdfast.Posture {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := make([]holdfast.Posture, 0, len(names))
+	for _, name := range names {
+		if p, ok := e.postures[name]; ok {
 			list = append(list, p)
 		}
 	}

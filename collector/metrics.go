@@ -20,7 +20,11 @@ type counters struct {
 	stored     prometheus.Counter
 	commits    prometheus.Histogram
 	clockJumps prometheus.Counter
+	notices    *prometheus.CounterVec
 }
+
+// receiverTypes are the types of receivers of notices.
+var receiverTypes = []string{"alertmanager", "webhook", "mail", "chat"}
 
 func newCounters(reg prometheus.Registerer) *counters {
 	counter := func(name, help string) prometheus.Counter {
@@ -41,7 +45,13 @@ func newCounters(reg prometheus.Registerer) *counters {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
 	}
-	reg.MustRegister(c.commits)
+	c.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_notices_sent_total", Help: "Notices of alerts that receivers of this type took.",
+	}, []string{"receiver"})
+	for _, kind := range receiverTypes {
+		c.notices.WithLabelValues(kind)
+	}
+	reg.MustRegister(c.commits, c.notices)
 	return c
 }
 
@@ -144,6 +154,10 @@ var (
 	metricPluginUp    = newGauge("holdfast_agent_plugin_healthy", "0 after the plugin crashed, hung or was refused, until it answers again. Absent: not used yet.", "agent", "plugin")
 	metricCertLife    = newGauge("holdfast_agent_certificate_life_seconds", "How long certificates are issued for; agents renew at two thirds of it.")
 
+	metricAlerts  = newGauge("holdfast_alerts", "Alerts by kind and status: pending ones wait out their hold-off, firing ones are told unless something keeps them quiet.", "kind", "status")
+	metricWaiting = newGauge("holdfast_notices_waiting", "Notices of alerts on their way.")
+	metricDead    = newGauge("holdfast_notices_dead", "Notices given up; they wait for a person.")
+
 	metricHeartbeat = newGauge("holdfast_heartbeat_timestamp_seconds", "When the judge last went round; it does so at least once a minute. Absent: not yet.")
 	metricJudged    = &metric{"holdfast_judgements_total", "Services judged.", dto.MetricType_COUNTER, nil}
 	metricCatalogue = newGauge("holdfast_catalogue_valid", "1 while the catalogue on disk is the one in force, 0 while a bad edit is refused.")
@@ -156,5 +170,5 @@ var livingMetrics = []*metric{
 	metricCopyPoint, metricCopyUsable, metricCopyVerified, metricCopyShare, metricCopyRestored, metricCopyTook,
 	metricAgent, metricAgentUp, metricAgentHeard, metricAgentCert, metricAgentOffset, metricAgentSpool, metricAgentChecks, metricAgentDenied,
 	metricAgentSkew, metricAgentClash, metricPluginUp, metricCertLife,
-	metricHeartbeat, metricJudged, metricCatalogue, metricAccepted,
+	metricAlerts, metricWaiting, metricDead, metricHeartbeat, metricJudged, metricCatalogue, metricAccepted,
 }

@@ -103,7 +103,7 @@ func (c *Collector) Notices() []holdfast.Notice {
 	if s := c.CatalogueStatus(); s.Problem != "" {
 		list = append(list, holdfast.Notice{Text: "The catalogue on disk is refused; the last good one is in force.\n" + s.Problem, Since: s.Since})
 	}
-	return list
+	return append(list, c.alerts.troubles()...)
 }
 
 // Records returns what people attested, oldest first; "" stands for every
@@ -138,6 +138,7 @@ func (c *Collector) Record(ctx context.Context, r holdfast.Record) (holdfast.Rec
 	if err != nil {
 		return r, fmt.Errorf("store record: %w", err)
 	}
+	c.alerts.recorded(r)
 	e := c.estate
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -38,6 +38,7 @@ func (c *Collector) living() *sheet {
 		}
 	}
 	s.add(metricCertLife, c.cfg.CertificateLife.Seconds())
+	s.alerts(c.alerts.Tally())
 	round, judged := c.estate.progress()
 	s.instant(metricHeartbeat, round)
 	s.add(metricJudged, float64(judged))

@@ -33,7 +33,7 @@ against its business impact analysis, and serves pages, API and metrics.
   holdfast collector --data /var/lib/holdfast --catalog /etc/holdfast/catalog
 
 At its first start it makes its own authority for agents' certificates and prints
-a one-time link to log in with. SIGHUP reads the catalogue at once, SIGTERM
+a one-time link to log in with. SIGHUP reads catalogue and routes at once, SIGTERM
 drains and stops within ten seconds.
 
 The other commands here speak to the running collector over DATA/admin.sock.`,
@@ -51,6 +51,7 @@ The other commands here speak to the running collector over DATA/admin.sock.`,
 	f.StringVar(&cfg.Catalog, "catalog", "", "`folder` of the catalogue")
 	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "`address` of pages, API and metrics; other than loopback needs --tls-cert")
 	f.StringVar(&cfg.Agents, "agents", cfg.Agents, "`address` agents dial")
+	f.StringVar(&cfg.Alerts, "alerts", "", "`file` that says who is told of alerts (an example: deploy/alerts.yaml); read again when it changes")
 	f.StringVar(&cfg.CertFile, "tls-cert", "", "certificate `file` of the pages, PEM")
 	f.StringVar(&cfg.KeyFile, "tls-key", "", "key `file` of the pages, PEM")
 	f.StringVar(&cfg.URL, "public-url", "", "how people reach the pages, where it is not the listening `address`")

@@ -24,7 +24,7 @@ type Config struct {
 	Source    Source
 	Log       *slog.Logger
 	Now       func() time.Time // the collector's clock; nil: time.Now
-	URL       string           // absolute base of the pages, without a slash at its end
+	URL       func() string    // absolute base of the pages, without a slash at its end
 	// CertificateLife is that of agents' certificates: one that has less than a sixth
 	// of it left was not renewed. 0: not watched.
 	CertificateLife time.Duration
@@ -96,6 +96,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if cfg.Alive == nil {
 		cfg.Alive = func() bool { return true }
 	}
+	if cfg.URL == nil {
+		cfg.URL = func() string { return "" }
+	}
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
@@ -116,17 +119,20 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 }
 
 // SetCatalogue says which catalogue is in force. Its services are judged anew and
-// come by Judged.
+// come by Judged, before or after.
 func (m *Manager) SetCatalogue(c *holdfast.Catalogue) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.index = newIndex(c, m.cfg.Source)
+	now := m.cfg.Now()
 	for name := range m.postures {
 		if c.Service(name) == nil {
 			delete(m.postures, name)
 			m.services.set(name, time.Time{})
 			m.board.set(name, nil, nil)
+			continue
 		}
+		m.services.set(name, now)
 	}
 	if !m.ready {
 		m.unjudged = make(map[string]bool, len(c.Services))
@@ -285,11 +291,11 @@ func (m *Manager) begin() {
 
 // judged works out what a posture gives rise to.
 func (m *Manager) judged(name string, p *holdfast.Posture, now time.Time) {
-	if m.index.catalogue.Service(name) == nil {
-		return // another catalogue is in force
-	}
 	m.postures[name] = p
 	delete(m.unjudged, name)
+	if m.index.catalogue.Service(name) == nil {
+		return // of a catalogue that comes into force, or was
+	}
 	d := derive(m.index, m.cfg.Source, m.agents, p, now)
 	m.board.set(name, d.signals, d.waits)
 	m.services.set(name, d.next)

@@ -185,7 +185,7 @@ func (t *target) most() int {
 // send has a receiver told. The caller holds mu.
 func (m *Manager) send(r *record, n Notice, receiver string, now time.Time) {
 	r.Number++
-	n.Alert, n.At, n.URL = r.Alert, now, m.cfg.URL
+	n.Alert, n.At, n.URL = r.Alert, now, m.cfg.URL()
 	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s", r.Alert.ID, r.Number, n.Route, receiver))
 	n.ID = hex.EncodeToString(h[:12])
 	d := &delivery{Notice: n, Delivery: holdfast.Delivery{
@@ -298,7 +298,7 @@ func (m *Manager) launch(ctx context.Context, senders *sync.WaitGroup, t *target
 		d, n = l.list[0], l.list[0].Notice
 	case m.refreshes(l, t):
 		a := m.records[l.alert].Alert
-		n = Notice{ID: "again-" + a.ID, Alert: a, Status: holdfast.AlertFiring, Reminder: true, Route: t.route, URL: m.cfg.URL, At: now.UTC()}
+		n = Notice{ID: "again-" + a.ID, Alert: a, Status: holdfast.AlertFiring, Reminder: true, Route: t.route, URL: m.cfg.URL(), At: now.UTC()}
 	default:
 		delete(m.outbox.lanes, l.name)
 		return

@@ -163,7 +163,7 @@ func (m *Manager) TestRoute(ctx context.Context, name string) error {
 	faults := make([]error, len(receivers))
 	var all sync.WaitGroup
 	for i, rc := range receivers {
-		n := Notice{ID: fmt.Sprintf("test-%d-%d", now.UnixNano(), i), Alert: a, Status: holdfast.AlertFiring, Test: true, Route: name, URL: m.cfg.URL, At: now}
+		n := Notice{ID: fmt.Sprintf("test-%d-%d", now.UnixNano(), i), Alert: a, Status: holdfast.AlertFiring, Test: true, Route: name, URL: m.cfg.URL(), At: now}
 		all.Go(func() {
 			try, cancel := context.WithTimeout(ctx, sendTimeout)
 			defer cancel()
