@@ -180,6 +180,16 @@ type DataPosture struct {
 	Rule    CopyRule      `json:"rule"`
 }
 
+// Copy returns the copy of that name, or nil.
+func (d *DataPosture) Copy(name string) *CopyPosture {
+	for i := range d.Copies {
+		if d.Copies[i].Copy == name {
+			return &d.Copies[i]
+		}
+	}
+	return nil
+}
+
 // CopyRule counts a dataset's copies by the rule of 3-2-1-1-0: 3 copies, on 2
 // media, 1 of them off-site, 1 immutable or offline, 0 errors at the last
 // verification of each (JUDGEMENT.md 4).

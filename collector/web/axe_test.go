@@ -29,6 +29,8 @@ var shownPages = []struct{ name, path string }{
 	{"payments", "/services/payments"},
 	{"shop", "/services/shop"},
 	{"legacy", "/services/legacy"},
+	{"data", "/data"},
+	{"data-sorted", "/data?sort=-restored&only=problems&site=ams"},
 	{"agents", "/agents"},
 	{"missing", "/nothing"},
 }
