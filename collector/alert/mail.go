@@ -52,11 +52,11 @@ func (s *mail) Send(ctx context.Context, n Notice) error {
 		}
 		var refused *textproto.Error
 		if errors.As(err, &refused) {
-			refused = &textproto.Error{Code: refused.Code, Msg: clip(refused.Msg, 200)}
+			said := fmt.Errorf("mail server: %d %s", refused.Code, clip(refused.Msg, 200))
 			if refused.Code >= 500 {
-				return fmt.Errorf("%w: mail server: %w", ErrPermanent, refused)
+				return fmt.Errorf("%w: %w", ErrPermanent, said)
 			}
-			return fmt.Errorf("mail server: %w", refused)
+			return said
 		}
 		return fmt.Errorf("mail server: %w", err)
 	}
