@@ -35,14 +35,19 @@ var routes = []struct {
 	{"GET", "/static/nothing", "", [6]int{404, 404, 404, 404, 404, 404}},
 	{"GET", "/login", "", [6]int{200, 200, 200, 200, 200, 200}},
 	{"POST", "/login", "", [6]int{403, 403, 403, 403, 403, 403}},
+	{"GET", "/login/oidc", "", [6]int{403, 403, 403, 403, 403, 403}},
+	{"GET", "/login/oidc/begin", "", [6]int{404, 404, 404, 404, 404, 404}},
 	{"GET", "/metrics", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/services/payments", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/services/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/agents", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/data.csv", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/data", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data?format=csv", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data.csv", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/events", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"POST", "/logout", "", [6]int{401, 303, 303, 303, 303, 303}},
 	{"GET", "/api/v1/openapi.json", "", [6]int{401, 200, 200, 200, 200, 200}},
@@ -54,6 +59,12 @@ var routes = []struct {
 	{"GET", "/api/v1/services/payments/history?limit=0", "", [6]int{401, 422, 422, 422, 422, 422}},
 	{"GET", "/api/v1/services/nothing/history", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/api/v1/agents", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/agents/db1", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/agents/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
+	{"GET", "/api/v1/changes?since=2026-06-20T00:00:00Z", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/deadlines?within=7d", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/search?q=pay", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/events", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/checks/payments/ledger/offsite", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/checks/payments%2Fledger%2Foffsite", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/checks/payments/ledger/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
@@ -71,10 +82,16 @@ var routes = []struct {
 
 func TestWhoMay(t *testing.T) {
 	roles := []string{"", "viewer", "operator", "manager", "auditor", "admin"}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
 	for i, role := range roles {
 		h := handler(t, newEstate(t, at(noon)))
 		for _, r := range routes {
-			resp := ask(t, h, role, r.method, r.target, r.body, "Content-Type", "application/json")
+			asked := h
+			if strings.HasSuffix(r.target, "/events") {
+				asked = within(h, gone) // a reader that leaves at once
+			}
+			resp := ask(t, asked, role, r.method, r.target, r.body, "Content-Type", "application/json")
 			if resp.StatusCode != r.want[i] {
 				t.Errorf("%s %s as %q: got %d, want %d: %.200s", r.method, r.target, role, resp.StatusCode, r.want[i], text(t, resp))
 				continue

@@ -137,7 +137,7 @@ func describeAnswers(all *huma.Components, op *huma.Operation) {
 	for status, r := range op.Responses {
 		code, _ := strconv.Atoi(status)
 		if code < 300 {
-			if op.Method == http.MethodGet && r.Content["text/event-stream"] == nil {
+			if op.Method == http.MethodGet && r.Content[streamForm] == nil {
 				addHeader(r, "ETag", true, "tells this answer from a changed one; send it back in If-None-Match")
 			}
 			continue
@@ -152,7 +152,7 @@ func describeAnswers(all *huma.Components, op *huma.Operation) {
 		}
 		op.Responses[status] = &huma.Response{Ref: "#/components/responses/" + name}
 	}
-	if op.Method == http.MethodGet && op.Responses["200"].Content["text/event-stream"] == nil {
+	if op.Method == http.MethodGet && op.Responses["200"].Content[streamForm] == nil {
 		op.Responses["304"] = &huma.Response{Ref: "#/components/responses/Unchanged"}
 		all.Responses["Unchanged"] = &huma.Response{Description: "What If-None-Match named is still so."}
 		addHeader(all.Responses["Unchanged"], "ETag", true, "as it was sent before")

@@ -24,7 +24,7 @@ func conditional(next http.HandlerFunc) http.HandlerFunc {
 		if h.through {
 			return
 		}
-		if h.status == http.StatusOK {
+		if h.status == http.StatusOK && w.Header().Get("Content-Type") != streamForm {
 			tag := entityTag(h.body.Bytes())
 			w.Header().Set("ETag", tag)
 			w.Header().Set("Vary", "Accept, Authorization, Cookie")
