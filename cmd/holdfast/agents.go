@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -12,6 +14,21 @@ import (
 	"github.com/holdfast-monitor/holdfast/collector"
 	"github.com/holdfast-monitor/holdfast/collector/web"
 )
+
+// allAgents reads every page of the agents.
+func allAgents(ctx context.Context, api *client) (all web.Agents, err error) {
+	all.Agents = []holdfast.AgentState{}
+	for cursor := ""; ; {
+		var part web.Agents
+		if err := api.do(ctx, "GET", "/agents?limit=1000&cursor="+url.QueryEscape(cursor), nil, &part); err != nil {
+			return all, err
+		}
+		all.At, all.Total, all.Agents = part.At, part.Total, append(all.Agents, part.Agents...)
+		if cursor = part.Next.Next; cursor == "" {
+			return all, nil
+		}
+	}
+}
 
 func agentsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agents", Short: "The agents a collector knows", Args: usageArgs(cobra.NoArgs),
@@ -26,8 +43,8 @@ func agentsCommand() *cobra.Command {
 		Short: "Show every agent: last heard, checks, certificate, clock, spool",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var answer web.Agents
-			if err := api.do(cmd.Context(), "GET", "/agents", nil, &answer); err != nil {
+			answer, err := allAgents(cmd.Context(), &api)
+			if err != nil {
 				return err
 			}
 			if output == "json" {
