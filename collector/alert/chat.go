@@ -1,15 +1,18 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/googlechat"
@@ -27,7 +30,7 @@ import (
 // the service's own, since the library dials with its own clients.
 type chatService struct {
 	make  func() types.Service
-	hosts []string // what a service URL that names a host may name; nil: its host means something else
+	hosts []string // what the host of a service URL may be, the default first; nil: it means something else
 	host  string   // where notices go, for people
 	// params says a notice in the service's own words, beside the text.
 	params func(n Notice) types.Params
@@ -44,7 +47,7 @@ var chatServices = map[string]chatService{
 	"googlechat": {func() types.Service { return &googlechat.Service{} }, []string{"chat.googleapis.com"}, "chat.googleapis.com",
 		func(Notice) types.Params { return types.Params{} }},
 	"pushover": {func() types.Service { return &pushover.Service{} }, nil, "api.pushover.net", titled},
-	"pagerduty": {func() types.Service { return &pagerduty.Service{} }, []string{"", "events.pagerduty.com", "events.eu.pagerduty.com"},
+	"pagerduty": {func() types.Service { return &pagerduty.Service{} }, []string{"events.pagerduty.com", "events.eu.pagerduty.com"},
 		"events.pagerduty.com", pagerdutyParams},
 	"opsgenie": {func() types.Service { return &opsgenie.Service{} }, []string{"api.opsgenie.com", "api.eu.opsgenie.com"},
 		"api.opsgenie.com", opsgenieParams},
@@ -119,6 +122,9 @@ func (s *chat) Send(ctx context.Context, n Notice) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s: still busy with the notice before: %w", at.Scheme, ctx.Err())
 	}
+	if d, ok := sender.(*discord.Service); ok {
+		d.HTTPClient, d.Sleeper = &single{ctx: ctx}, awake{}
+	}
 	done := make(chan error, 1)
 	go func() { // ends when the library's call does; busy keeps it the only one
 		defer func() { <-s.busy }()
@@ -135,6 +141,33 @@ func (s *chat) Send(ctx context.Context, n Notice) error {
 		return fmt.Errorf("%s: no answer: %w", at.Scheme, ctx.Err())
 	}
 }
+
+// single lets the Discord client ask once: the library would try again for a long
+// time, and what tries again here is the outbox.
+type single struct {
+	ctx  context.Context
+	said error // the outcome of the one request; nil: none was made
+}
+
+// Do sends the first request.
+func (s *single) Do(req *http.Request) (*http.Response, error) {
+	if s.said != nil {
+		return nil, s.said
+	}
+	resp, err := http.DefaultClient.Do(req.WithContext(s.ctx))
+	if err != nil {
+		s.said = plain(err)
+		return nil, s.said
+	}
+	s.said = fmt.Errorf("answered %s", resp.Status)
+	return resp, nil
+}
+
+// awake does not sleep between tries that are not made.
+type awake struct{}
+
+// Sleep returns at once.
+func (awake) Sleep(time.Duration) {}
 
 // silent takes the library's own log: errors come back from its calls.
 func silent() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -174,10 +207,13 @@ func chatURL(text string) (chatService, *url.URL, error) {
 		return chatService{}, nil, fmt.Errorf("service %q is not known; did you mean %q?", clip(scheme, 40), holdfast.Nearest(scheme, known))
 	case !ok:
 		return chatService{}, nil, fmt.Errorf("service %q is not known; known: %s", clip(scheme, 40), strings.Join(known, ", "))
-	case service.hosts != nil && !slices.Contains(service.hosts, strings.ToLower(at.Hostname())), service.hosts != nil && at.Port() != "" && at.Port() != "443":
-		return chatService{}, nil, fmt.Errorf("%s goes to its own host alone: %s", scheme, strings.TrimPrefix(strings.Join(service.hosts, ", "), ", "))
+	case service.hosts != nil && !slices.Contains(service.hosts, strings.ToLower(at.Hostname())) && at.Host != "", service.hosts != nil && at.Port() != "" && at.Port() != "443":
+		return chatService{}, nil, fmt.Errorf("%s goes to its own host alone: %s", scheme, strings.Join(service.hosts, ", "))
 	}
 	at.Scheme = scheme
+	if service.hosts != nil { // said in full: the library's defaults are not applied everywhere (PagerDuty, v0.13.2)
+		at.Host = cmp.Or(at.Hostname(), service.hosts[0]) + ":443"
+	}
 	return service, at, nil
 }
 

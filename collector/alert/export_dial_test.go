@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
 // GuardedClient returns the client of a receiver that may dial the networks
@@ -30,3 +32,6 @@ func ChatSchemes() []string {
 	slices.Sort(list)
 	return list
 }
+
+// BeatState says how a heartbeat does.
+func BeatState(h Heartbeat) holdfast.ReceiverState { return h.(*ping).State() }

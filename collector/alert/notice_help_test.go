@@ -1,6 +1,7 @@
 package alert_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,4 +51,9 @@ func receivers(t *testing.T, yaml string, to string) []alert.Receiver {
 		t.Fatal(err)
 	}
 	return routes.Routes[0].Receivers
+}
+
+// contextOf returns a context a test ends itself.
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
 }

@@ -132,7 +132,7 @@ func (r *routesReader) chat(name string, v value) []Receiver {
 		if err := service.make().Initialize(at, silent()); err != nil {
 			r.fault(v, fmt.Sprintf("%s does not take this service URL: %s", at.Scheme, masked(err, at)), "")
 		}
-		if target = service.host; service.hosts != nil && at.Hostname() != "" {
+		if target = service.host; service.hosts != nil {
 			target = at.Hostname()
 		}
 		target = at.Scheme + " (" + target + ")"
