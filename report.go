@@ -19,6 +19,13 @@ type Report struct {
 	Observations []Observation `json:"observations"`
 }
 
+// Phase is how far a long look has come.
+type Phase struct {
+	Name  string `json:"name"`            // in a word or two: "restore", "compare"
+	Done  int64  `json:"done"`            // of Total, in any unit
+	Total int64  `json:"total,omitempty"` // 0: not known
+}
+
 // AgentState is what is known of an agent: how it stands, and what we are blind
 // to without it.
 type AgentState struct {
@@ -39,6 +46,14 @@ type AgentState struct {
 	Refused     []string       `json:"refused,omitempty"` // checks its own policy forbids
 	Spooled     int            `json:"spooled"`           // reports waiting on the agent
 	Plugins     []PluginHealth `json:"plugins,omitempty"`
+}
+
+// Sight is how a check stands with the agent it is placed on.
+type Sight struct {
+	Check   string    `json:"check"`
+	Outcome Outcome   `json:"outcome,omitempty"` // of its latest result; empty: the agent never reported one
+	At      time.Time `json:"at,omitzero"`       // of that result
+	Until   time.Time `json:"until,omitzero"`    // when what it saw last runs out unless it is seen again; zero: it saw nothing
 }
 
 // PluginHealth is how a plugin fares on one agent.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -212,7 +213,7 @@ func (p *Plugins) call(ctx context.Context, h *pluginHost, process *pluginProces
 		defer close(ended)
 		p.endCall(ctx, h, process, request, answered)
 	})
-	response, err := process.rpc.Observe(context.WithoutCancel(ctx), request)
+	response, err := observeRPC(context.WithoutCancel(ctx), process.rpc, request)
 	close(answered)
 	if !unwatch() {
 		<-ended
@@ -234,6 +235,27 @@ func (p *Plugins) call(ctx context.Context, h *pluginHost, process *pluginProces
 	}
 	h.fail(process, "answered with what is not an answer")
 	return nil, fmt.Errorf("%s: not an answer: %s", request.Probe, status.Convert(err).Message())
+}
+
+// observeRPC passes progress on to whoever listens below ctx, and returns the answer.
+func observeRPC(ctx context.Context, rpc wirepb.PluginClient, request *wirepb.ObserveRequest) (*wirepb.ObserveResponse, error) {
+	ctx, cancel := context.WithCancel(ctx) // what follows an answer is of no interest
+	defer cancel()
+	stream, err := rpc.Observe(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, status.Error(codes.Internal, "it ended without an answer")
+		}
+		if err != nil || response.GetProgress() == nil {
+			return response, err
+		}
+		p := wire.ToPhase(response.GetProgress())
+		probe.Progress(ctx, p.Name, p.Done, p.Total)
+	}
 }
 
 // endCall ends a call whose time is up, gently, then by killing the plugin.

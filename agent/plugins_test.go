@@ -146,6 +146,7 @@ func TestPlugins(t *testing.T) {
 
 	t.Run("answers", func(t *testing.T) { testAnswers(t, agent.PluginsConfig{External: external}) })
 	t.Run("cancel", func(t *testing.T) { testCancel(t, firstParty) })
+	t.Run("progress", func(t *testing.T) { testProgress(t, firstParty) })
 	t.Run("lifetime", func(t *testing.T) { testLifetime(t, firstParty) })
 	t.Run("backoff", func(t *testing.T) { testBackoff(t, firstParty) })
 	t.Run("misbehaviour", func(t *testing.T) { testMisbehaviour(t, firstParty, external) })
@@ -247,6 +248,32 @@ func testCancel(t *testing.T, c agent.PluginsConfig) {
 	again, err := p.Observe(t.Context(), checkOf("calm.good", `{"say":"three"}`), nil)
 	if err != nil || again.Facts["pid"] != o.Facts["pid"] {
 		t.Errorf("afterwards: got process %s, %v; want the same as before, %s", again.Facts["pid"], err, o.Facts["pid"])
+	}
+}
+
+// testProgress checks that the agent hears how far a look has come, not every word
+// of it, and that what it hears fits to be shown.
+func testProgress(t *testing.T, c agent.PluginsConfig) {
+	var mu sync.Mutex
+	var heard []holdfast.Phase
+	ctx := probe.WithProgress(t.Context(), func(p holdfast.Phase) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, p)
+	})
+	if _, err := newPlugins(t, c).Observe(ctx, checkOf("wild.bad", `{"mode":"progress"}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(heard) < 2 || len(heard) > 100 {
+		t.Fatalf("heard %d times, want a few", len(heard))
+	}
+	if first := heard[0]; first.Name != "count" || first.Total != 100_000 {
+		t.Errorf("got %+v first", first)
+	}
+	if last := heard[len(heard)-1]; last != (holdfast.Phase{Name: "end?[31m", Done: 1, Total: 1}) {
+		t.Errorf("got %+v last", last)
 	}
 }
 

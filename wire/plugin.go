@@ -52,3 +52,13 @@ func ToDescription(m *wirepb.Description) holdfast.Description {
 	}
 	return d
 }
+
+// FromPhase turns progress into its message.
+func FromPhase(p holdfast.Phase) *wirepb.Phase {
+	return &wirepb.Phase{Name: text(p.Name), Done: p.Done, Total: p.Total}
+}
+
+// ToPhase turns a message into progress.
+func ToPhase(m *wirepb.Phase) holdfast.Phase {
+	return holdfast.Phase{Name: m.GetName(), Done: m.GetDone(), Total: m.GetTotal()}
+}

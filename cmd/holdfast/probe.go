@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -194,7 +195,7 @@ type seen struct {
 // run carries out the probe and answers with its exit code.
 func (r *probeRun) run(cmd *cobra.Command, name string) error {
 	began := time.Now()
-	o, err := r.observe(cmd.Context(), name)
+	o, err := r.observe(cmd.Context(), cmd.ErrOrStderr(), name)
 	if errors.Is(cmd.Context().Err(), context.Canceled) {
 		return err
 	}
@@ -222,7 +223,7 @@ func (r *probeRun) run(cmd *cobra.Command, name string) error {
 // oneLine makes a summary of an error that may have several lines.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-func (r *probeRun) observe(ctx context.Context, name string) (holdfast.Observation, error) {
+func (r *probeRun) observe(ctx context.Context, narration io.Writer, name string) (holdfast.Observation, error) {
 	byPlugin := plugins.ByPlugin()
 	d, err := findProbe(plugins.Descriptions(), name)
 	if err != nil {
@@ -254,6 +255,8 @@ func (r *probeRun) observe(ctx context.Context, name string) (holdfast.Observati
 	if timeout == 0 {
 		timeout = d.Cost.Timeout(holdfast.Year)
 	}
-	o, err := host.Observe(ctx, holdfast.Check{ID: name, Probe: name, Timeout: timeout, With: with}, tools)
+	p := newProgress(narration)
+	defer p.end()
+	o, err := host.Observe(probe.WithProgress(ctx, p.tell), holdfast.Check{ID: name, Probe: name, Timeout: timeout, With: with}, tools)
 	return o, errors.Join(err, host.Close())
 }

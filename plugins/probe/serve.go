@@ -109,12 +109,18 @@ func (s *server) Describe(context.Context, *wirepb.DescribeRequest) (*wirepb.Des
 	return &wirepb.DescribeResponse{Probes: s.list}, nil
 }
 
-// Observe runs one probe once.
-func (s *server) Observe(ctx context.Context, r *wirepb.ObserveRequest) (*wirepb.ObserveResponse, error) {
+// Observe runs one probe once, and tells how far it has come.
+func (s *server) Observe(r *wirepb.ObserveRequest, stream grpc.ServerStreamingServer[wirepb.ObserveResponse]) error {
 	p := s.probes[r.GetProbe()]
 	if p == nil {
-		return nil, status.Errorf(codes.NotFound, "no probe is named %q", r.GetProbe())
+		return status.Errorf(codes.NotFound, "no probe is named %q", r.GetProbe())
 	}
+	teller := &teller{stream: stream}
+	response := s.observe(WithProgress(stream.Context(), teller.tell), p, r)
+	return teller.end(response)
+}
+
+func (s *server) observe(ctx context.Context, p Probe, r *wirepb.ObserveRequest) *wirepb.ObserveResponse {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.GetTimeoutNs()))
 	s.begin(r.GetCall(), cancel)
 	defer s.end(r.GetCall())
@@ -132,11 +138,42 @@ func (s *server) Observe(ctx context.Context, r *wirepb.ObserveRequest) (*wirepb
 		if reason == "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			reason = holdfast.Timeout
 		}
-		return &wirepb.ObserveResponse{Unable: &wirepb.Unable{Reason: string(reason), Message: Clip(err.Error(), holdfast.MaxText)}}, nil
+		return &wirepb.ObserveResponse{Unable: &wirepb.Unable{Reason: string(reason), Message: Clip(err.Error(), holdfast.MaxText)}}
 	}
 	o.Summary = Clip(strings.Join(strings.Fields(o.Summary), " "), holdfast.MaxText)
 	o.Raw = Clip(o.Raw, holdfast.MaxRaw)
-	return &wirepb.ObserveResponse{Observation: wire.FromObservation(&o)}, nil
+	return &wirepb.ObserveResponse{Observation: wire.FromObservation(&o)}
+}
+
+// tellEvery is how often progress within a phase goes to the agent.
+const tellEvery = 500 * time.Millisecond
+
+// teller sends progress while a probe runs, and then its answer.
+type teller struct {
+	stream grpc.ServerStreamingServer[wirepb.ObserveResponse]
+
+	mu    sync.Mutex
+	phase string    // told last; guarded by mu
+	at    time.Time // when; guarded by mu
+	over  bool      // the answer is given; guarded by mu
+}
+
+func (t *teller) tell(p holdfast.Phase) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || p.Name == t.phase && time.Since(t.at) < tellEvery {
+		return
+	}
+	t.phase, t.at = p.Name, time.Now()
+	// Lost progress is no loss; a lost agent shows when the answer is sent.
+	_ = t.stream.Send(&wirepb.ObserveResponse{Progress: wire.FromPhase(p)})
+}
+
+func (t *teller) end(answer *wirepb.ObserveResponse) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	return t.stream.Send(answer)
 }
 
 // Cancel ends a running Observe early.

@@ -87,6 +87,7 @@ func (t test) run(ctx context.Context) (o probe.Observation, err error) {
 	}
 	o.Facts["snapshot"] = s.ID
 
+	probe.Progress(ctx, "list", 0, 0)
 	sample := newSample(seed, t.settings.TargetBytesMax)
 	holds, err := t.contents(ctx, s, sample.offer)
 	if err != nil {
@@ -143,6 +144,7 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 	if err := context.Cause(guarded); err != nil && ctx.Err() == nil {
 		return o, err
 	}
+	probe.Progress(ctx, "restore", 0, p.expect.Bytes)
 	started := time.Now()
 	out, err := t.exec(guarded, nil, append(args, "--", p.snapshot.ID)...)
 	took := time.Since(started)
@@ -162,6 +164,7 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 		}
 		o.Facts["restore_said"] = headline(said(out.Stderr))
 	}
+	probe.Progress(ctx, "compare", 0, 0)
 	if err := t.compare(ctx, p, target); err != nil {
 		if damaged(complaint) { // which says why
 			return o, complaint

@@ -446,9 +446,10 @@ func (*CancelResponse) Descriptor() ([]byte, []int) {
 
 type ObserveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exactly one is set.
+	// Exactly one is set. Any number of progress comes before one of the others.
 	Observation   *Observation `protobuf:"bytes,1,opt,name=observation,proto3" json:"observation,omitempty"`
 	Unable        *Unable      `protobuf:"bytes,2,opt,name=unable,proto3" json:"unable,omitempty"`
+	Progress      *Phase       `protobuf:"bytes,3,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -497,6 +498,74 @@ func (x *ObserveResponse) GetUnable() *Unable {
 	return nil
 }
 
+func (x *ObserveResponse) GetProgress() *Phase {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// Phase is how far a long look has come.
+type Phase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Done          int64                  `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`   // of total, in any unit
+	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"` // 0: not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Phase) Reset() {
+	*x = Phase{}
+	mi := &file_wire_plugin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Phase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Phase) ProtoMessage() {}
+
+func (x *Phase) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_plugin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Phase.ProtoReflect.Descriptor instead.
+func (*Phase) Descriptor() ([]byte, []int) {
+	return file_wire_plugin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Phase) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Phase) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Phase) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // Unable says that the probe could not tell.
 type Unable struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -508,7 +577,7 @@ type Unable struct {
 
 func (x *Unable) Reset() {
 	*x = Unable{}
-	mi := &file_wire_plugin_proto_msgTypes[8]
+	mi := &file_wire_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +589,7 @@ func (x *Unable) String() string {
 func (*Unable) ProtoMessage() {}
 
 func (x *Unable) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_plugin_proto_msgTypes[8]
+	mi := &file_wire_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +602,7 @@ func (x *Unable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unable.ProtoReflect.Descriptor instead.
 func (*Unable) Descriptor() ([]byte, []int) {
-	return file_wire_plugin_proto_rawDescGZIP(), []int{8}
+	return file_wire_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Unable) GetReason() string {
@@ -590,16 +659,21 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"#\n" +
 	"\rCancelRequest\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\"\x10\n" +
-	"\x0eCancelResponse\"z\n" +
+	"\x0eCancelResponse\"\xaa\x01\n" +
 	"\x0fObserveResponse\x12:\n" +
 	"\vobservation\x18\x01 \x01(\v2\x18.holdfast.v1.ObservationR\vobservation\x12+\n" +
-	"\x06unable\x18\x02 \x01(\v2\x13.holdfast.v1.UnableR\x06unable\":\n" +
+	"\x06unable\x18\x02 \x01(\v2\x13.holdfast.v1.UnableR\x06unable\x12.\n" +
+	"\bprogress\x18\x03 \x01(\v2\x12.holdfast.v1.PhaseR\bprogress\"E\n" +
+	"\x05Phase\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\":\n" +
 	"\x06Unable\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage2\xda\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage2\xdc\x01\n" +
 	"\x06Plugin\x12G\n" +
-	"\bDescribe\x12\x1c.holdfast.v1.DescribeRequest\x1a\x1d.holdfast.v1.DescribeResponse\x12D\n" +
-	"\aObserve\x12\x1b.holdfast.v1.ObserveRequest\x1a\x1c.holdfast.v1.ObserveResponse\x12A\n" +
+	"\bDescribe\x12\x1c.holdfast.v1.DescribeRequest\x1a\x1d.holdfast.v1.DescribeResponse\x12F\n" +
+	"\aObserve\x12\x1b.holdfast.v1.ObserveRequest\x1a\x1c.holdfast.v1.ObserveResponse0\x01\x12A\n" +
 	"\x06Cancel\x12\x1a.holdfast.v1.CancelRequest\x1a\x1b.holdfast.v1.CancelResponseB2Z0github.com/holdfast-monitor/holdfast/wire/wirepbb\x06proto3"
 
 var (
@@ -614,7 +688,7 @@ func file_wire_plugin_proto_rawDescGZIP() []byte {
 	return file_wire_plugin_proto_rawDescData
 }
 
-var file_wire_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_wire_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_wire_plugin_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: holdfast.v1.DescribeRequest
 	(*DescribeResponse)(nil), // 1: holdfast.v1.DescribeResponse
@@ -624,27 +698,29 @@ var file_wire_plugin_proto_goTypes = []any{
 	(*CancelRequest)(nil),    // 5: holdfast.v1.CancelRequest
 	(*CancelResponse)(nil),   // 6: holdfast.v1.CancelResponse
 	(*ObserveResponse)(nil),  // 7: holdfast.v1.ObserveResponse
-	(*Unable)(nil),           // 8: holdfast.v1.Unable
-	nil,                      // 9: holdfast.v1.ObserveRequest.ToolsEntry
-	(*Observation)(nil),      // 10: holdfast.v1.Observation
+	(*Phase)(nil),            // 8: holdfast.v1.Phase
+	(*Unable)(nil),           // 9: holdfast.v1.Unable
+	nil,                      // 10: holdfast.v1.ObserveRequest.ToolsEntry
+	(*Observation)(nil),      // 11: holdfast.v1.Observation
 }
 var file_wire_plugin_proto_depIdxs = []int32{
 	2,  // 0: holdfast.v1.DescribeResponse.probes:type_name -> holdfast.v1.Description
 	3,  // 1: holdfast.v1.Description.privileges:type_name -> holdfast.v1.Privileges
-	9,  // 2: holdfast.v1.ObserveRequest.tools:type_name -> holdfast.v1.ObserveRequest.ToolsEntry
-	10, // 3: holdfast.v1.ObserveResponse.observation:type_name -> holdfast.v1.Observation
-	8,  // 4: holdfast.v1.ObserveResponse.unable:type_name -> holdfast.v1.Unable
-	0,  // 5: holdfast.v1.Plugin.Describe:input_type -> holdfast.v1.DescribeRequest
-	4,  // 6: holdfast.v1.Plugin.Observe:input_type -> holdfast.v1.ObserveRequest
-	5,  // 7: holdfast.v1.Plugin.Cancel:input_type -> holdfast.v1.CancelRequest
-	1,  // 8: holdfast.v1.Plugin.Describe:output_type -> holdfast.v1.DescribeResponse
-	7,  // 9: holdfast.v1.Plugin.Observe:output_type -> holdfast.v1.ObserveResponse
-	6,  // 10: holdfast.v1.Plugin.Cancel:output_type -> holdfast.v1.CancelResponse
-	8,  // [8:11] is the sub-list for method output_type
-	5,  // [5:8] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	10, // 2: holdfast.v1.ObserveRequest.tools:type_name -> holdfast.v1.ObserveRequest.ToolsEntry
+	11, // 3: holdfast.v1.ObserveResponse.observation:type_name -> holdfast.v1.Observation
+	9,  // 4: holdfast.v1.ObserveResponse.unable:type_name -> holdfast.v1.Unable
+	8,  // 5: holdfast.v1.ObserveResponse.progress:type_name -> holdfast.v1.Phase
+	0,  // 6: holdfast.v1.Plugin.Describe:input_type -> holdfast.v1.DescribeRequest
+	4,  // 7: holdfast.v1.Plugin.Observe:input_type -> holdfast.v1.ObserveRequest
+	5,  // 8: holdfast.v1.Plugin.Cancel:input_type -> holdfast.v1.CancelRequest
+	1,  // 9: holdfast.v1.Plugin.Describe:output_type -> holdfast.v1.DescribeResponse
+	7,  // 10: holdfast.v1.Plugin.Observe:output_type -> holdfast.v1.ObserveResponse
+	6,  // 11: holdfast.v1.Plugin.Cancel:output_type -> holdfast.v1.CancelResponse
+	9,  // [9:12] is the sub-list for method output_type
+	6,  // [6:9] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_wire_plugin_proto_init() }
@@ -659,7 +735,7 @@ func file_wire_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_plugin_proto_rawDesc), len(file_wire_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

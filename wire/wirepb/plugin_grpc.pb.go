@@ -33,9 +33,10 @@ const (
 type PluginClient interface {
 	// Describe lists the probes the plugin provides.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Observe runs one probe once. It answers when the probe has ended, also after
-	// Cancel, so that the host knows when nothing uses the scratch folder any more.
-	Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (*ObserveResponse, error)
+	// Observe runs one probe once. It may tell how far it has come, and answers when
+	// the probe has ended, also after Cancel, so that the host knows when nothing uses
+	// the scratch folder any more.
+	Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ObserveResponse], error)
 	// Cancel ends a running Observe early. An unknown call is no error.
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 }
@@ -58,15 +59,24 @@ func (c *pluginClient) Describe(ctx context.Context, in *DescribeRequest, opts .
 	return out, nil
 }
 
-func (c *pluginClient) Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (*ObserveResponse, error) {
+func (c *pluginClient) Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ObserveResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ObserveResponse)
-	err := c.cc.Invoke(ctx, Plugin_Observe_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[0], Plugin_Observe_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[ObserveRequest, ObserveResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_ObserveClient = grpc.ServerStreamingClient[ObserveResponse]
 
 func (c *pluginClient) Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -84,9 +94,10 @@ func (c *pluginClient) Cancel(ctx context.Context, in *CancelRequest, opts ...gr
 type PluginServer interface {
 	// Describe lists the probes the plugin provides.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Observe runs one probe once. It answers when the probe has ended, also after
-	// Cancel, so that the host knows when nothing uses the scratch folder any more.
-	Observe(context.Context, *ObserveRequest) (*ObserveResponse, error)
+	// Observe runs one probe once. It may tell how far it has come, and answers when
+	// the probe has ended, also after Cancel, so that the host knows when nothing uses
+	// the scratch folder any more.
+	Observe(*ObserveRequest, grpc.ServerStreamingServer[ObserveResponse]) error
 	// Cancel ends a running Observe early. An unknown call is no error.
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	mustEmbedUnimplementedPluginServer()
@@ -102,8 +113,8 @@ type UnimplementedPluginServer struct{}
 func (UnimplementedPluginServer) Describe(context.Context, *DescribeRequest) (*DescribeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Describe not implemented")
 }
-func (UnimplementedPluginServer) Observe(context.Context, *ObserveRequest) (*ObserveResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Observe not implemented")
+func (UnimplementedPluginServer) Observe(*ObserveRequest, grpc.ServerStreamingServer[ObserveResponse]) error {
+	return status.Error(codes.Unimplemented, "method Observe not implemented")
 }
 func (UnimplementedPluginServer) Cancel(context.Context, *CancelRequest) (*CancelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
@@ -147,23 +158,16 @@ func _Plugin_Describe_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Plugin_Observe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ObserveRequest)
-	if err := dec(in); err != nil {
-		return nil, err
+func _Plugin_Observe_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ObserveRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
 	}
-	if interceptor == nil {
-		return srv.(PluginServer).Observe(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Plugin_Observe_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PluginServer).Observe(ctx, req.(*ObserveRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+	return srv.(PluginServer).Observe(m, &grpc.GenericServerStream[ObserveRequest, ObserveResponse]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_ObserveServer = grpc.ServerStreamingServer[ObserveResponse]
 
 func _Plugin_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelRequest)
@@ -195,14 +199,16 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Plugin_Describe_Handler,
 		},
 		{
-			MethodName: "Observe",
-			Handler:    _Plugin_Observe_Handler,
-		},
-		{
 			MethodName: "Cancel",
 			Handler:    _Plugin_Cancel_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Observe",
+			Handler:       _Plugin_Observe_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "wire/plugin.proto",
 }

@@ -43,8 +43,8 @@ func (rogue) Describe(context.Context, *wirepb.DescribeRequest) (*wirepb.Describ
 	return &wirepb.DescribeResponse{Probes: []*wirepb.Description{{Name: "rogue.garbage", Cost: "cheap", SettingsSchema: "{}"}}}, nil
 }
 
-func (rogue) Observe(context.Context, *wirepb.ObserveRequest) (*wirepb.ObserveResponse, error) {
-	return &wirepb.ObserveResponse{}, nil
+func (rogue) Observe(_ *wirepb.ObserveRequest, stream grpc.ServerStreamingServer[wirepb.ObserveResponse]) error {
+	return stream.Send(&wirepb.ObserveResponse{})
 }
 
 // garbler spoils the answers of Observe.

@@ -12,9 +12,9 @@ import (
 
 // Watch returns a context that ends where a restore finds or takes more room than
 // it should: at the start, where a fifth more than expected does not fit into
-// nine tenths of the free space; later, where it has written more than that. stop
-// ends the watching and waits for it. The cause says too-small: a scratch disk that
-// is full is no test of the backup.
+// nine tenths of the free space; later, where it has written more than that. Progress
+// is told in between. stop ends the watching and waits for it. The cause says
+// too-small: a scratch disk that is full is no test of the backup.
 func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// Each entry may take a block beyond its bytes.
@@ -38,7 +38,11 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 			case <-time.After(pause):
 			}
 			began := time.Now()
-			if used, err := Count(dir); err == nil && used.OnceBytes > limit {
+			used, err := Count(dir)
+			if err == nil {
+				probe.Progress(ctx, "restore", used.OnceBytes, expect.Bytes)
+			}
+			if err == nil && used.OnceBytes > limit {
 				cancel(probe.Unable(holdfast.TooSmall, "the restore has written %v, %v were expected", holdfast.Bytes(used.OnceBytes), holdfast.Bytes(expect.Bytes)))
 			}
 			pause = max(time.Second, 20*time.Since(began)) // a large tree takes long to count

@@ -143,6 +143,11 @@ func (bad) Observe(ctx context.Context, r probe.Request) (probe.Observation, err
 	case "crash-fork":
 		start(s.File)
 		os.Exit(7)
+	case "progress":
+		for n := range int64(100_000) { // far more than an agent is told
+			probe.Progress(ctx, "count", n, 100_000)
+		}
+		probe.Progress(ctx, "end\x1b[31m", 1, 1)
 	case "flood":
 		line := []byte(strings.Repeat("x", 1<<20) + "\n")
 		for range 300 {
