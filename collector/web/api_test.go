@@ -62,6 +62,8 @@ var routes = []struct {
 	{"GET", "/api/v1/agents/db1", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/agents/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/api/v1/changes?since=2026-06-20T00:00:00Z", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/catalogue", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/scenarios", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/deadlines?within=7d", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/search?q=pay", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/events", "", [6]int{401, 200, 200, 200, 200, 200}},

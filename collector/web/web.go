@@ -32,6 +32,7 @@ import (
 type Collector interface {
 	Entrance
 	Feed
+	CatalogueKeeper
 	Counting
 	Hearing
 
