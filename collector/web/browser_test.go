@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -38,23 +39,39 @@ type browser struct {
 	allowed string   // guarded by mu: errors that hold this text are meant
 }
 
-// site is an estate served on a port; while down, every request breaks off.
+// site is an estate served on a port; while down, every request breaks off; once
+// replaced, pages are those of another version.
 type site struct {
 	*httptest.Server
-	estate *estate
-	down   atomic.Bool
+	estate         *estate
+	down, replaced atomic.Bool
 }
 
 // newSite serves an estate whose clock begins at noon and runs.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	began := time.Now()
-	now := func() time.Time { return noon.Add(time.Since(began)) }
-	s := &site{estate: newEstate(t, now, troubled(noon))}
-	h := handler(t, s.estate)
+	return serve(t, newEstate(t, func() time.Time { return noon.Add(time.Since(began)) }, troubled(noon)))
+}
+
+// ofBuild is where a page says which build it is of.
+var ofBuild = regexp.MustCompile(`data-build="[^"]*"`)
+
+// serve serves an estate.
+func serve(t *testing.T, e *estate) *site {
+	t.Helper()
+	s := &site{estate: e}
+	h := handler(t, e)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.down.Load() {
 			panic(http.ErrAbortHandler)
+		}
+		if s.replaced.Load() && r.Header.Get("X-Fragment") != "" {
+			other := httptest.NewRecorder()
+			h.ServeHTTP(other, r)
+			w.Header().Set("Content-Type", other.Header().Get("Content-Type"))
+			w.Write(ofBuild.ReplaceAll(other.Body.Bytes(), []byte(`data-build="another"`)))
+			return
 		}
 		h.ServeHTTP(w, r)
 	}))
@@ -86,6 +103,12 @@ func TestBrowser(t *testing.T) {
 	t.Run("a lost connection is said", func(t *testing.T) { testLostConnection(t, chromium) })
 	t.Run("no page scrolls sideways", func(t *testing.T) { testNarrow(t, chromium) })
 	t.Run("ages are written alike", func(t *testing.T) { testAgesAlike(t, chromium) })
+	t.Run("the keyboard reaches everything", func(t *testing.T) { testPalette(t, chromium) })
+	t.Run("single keys can be switched off", func(t *testing.T) { testKeysOff(t, chromium) })
+	t.Run("nothing moves", func(t *testing.T) { testNothingMoves(t, chromium) })
+	t.Run("eight tabs are live", func(t *testing.T) { testEightTabs(t, chromium) })
+	t.Run("another version", func(t *testing.T) { testOutdated(t, chromium) })
+	t.Run("10,000 services", func(t *testing.T) { testManyInBrowser(t, chromium) })
 	t.Run("axe sees", func(t *testing.T) { testAxeSees(t, chromium) })
 	t.Run("axe finds nothing", func(t *testing.T) { testAccessible(t, chromium) })
 	if *shots != "" {
@@ -297,15 +320,35 @@ func testPictures(t *testing.T, chromium context.Context) {
 			for _, scheme := range []string{"light", "dark"} {
 				theme(t, b, scheme)
 				b.run(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL+target), until(`document.getElementById('live').textContent.includes('Live')`))
-				png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), png, 0o644); err != nil {
-					t.Fatal(err)
-				}
+				picture(t, b, fmt.Sprintf("%s-%d-%s", name, width, scheme))
 			}
 		}
+	}
+	for name, key := range map[string]string{"palette": "/", "help": "?"} {
+		b.run(t, chromedp.EmulateViewport(1440, 900), chromedp.Navigate(s.URL+"/"), until(`document.documentElement.hasAttribute('data-keys')`))
+		press(t, b, key)
+		if key == "/" {
+			keys(t, b, "s", "h", "o", "p")
+			b.run(t, until(`document.querySelector('#hits [aria-selected=true]')?.textContent.includes('shop')`))
+		}
+		picture(t, b, name)
+	}
+	s.down.Store(true)
+	s.CloseClientConnections()
+	b.allow("net::ERR_")
+	b.run(t, until(`document.documentElement.dataset.conn === 'lost'`))
+	picture(t, b, "lost")
+}
+
+// picture writes what the browser shows now.
+func picture(t *testing.T, b *browser, name string) {
+	t.Helper()
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	unitsShown   = 80  // silhouettes beside the sentence; beyond, only counts
 	columnsShown = 5   // scenario columns
 	changesShown = 7
-	dueShown     = 7
+	dueShown     = 6
 )
 
 // overview answers: could we recover right now, with proof, and if not, which
@@ -71,8 +71,12 @@ type stateCount struct {
 type change struct {
 	holdfast.StandingChange
 	Title string
+	Short string // the cause, without the service's name
 	Known bool
 }
+
+// own leaves a service's name out of what is said below it.
+func own(text, service string) string { return clip(strings.ReplaceAll(text, service+"/", "")) }
 
 // row is a service in the table.
 type row struct {
@@ -120,7 +124,7 @@ func (s *server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	for _, c := range changes {
 		p, known := s.c.Posture(c.Service)
 		p.Name = c.Service
-		v.Changes = append(v.Changes, change{clipped(c), titleOf(&p), known})
+		v.Changes = append(v.Changes, change{clipped(c), titleOf(&p), own(c.Cause, c.Service), known})
 	}
 	s.show(w, r, http.StatusOK, "overview", "Readiness", v)
 }
@@ -186,9 +190,7 @@ func (v *overview) tally(all []*holdfast.Posture, f filter) {
 	states := slices.Clone(holdfast.States)
 	slices.Reverse(states)
 	for _, s := range append(states, holdfast.NotJudged) {
-		if counts[s] > 0 {
-			v.Counts = append(v.Counts, stateCount{s, counts[s], f.only(s)})
-		}
+		v.Counts = append(v.Counts, stateCount{s, counts[s], f.only(s)}) // those without a service too: each keeps its place
 	}
 	for tier := 1; tier <= 4; tier++ {
 		t := tierUnits{Tier: tier}
@@ -298,7 +300,7 @@ func newRow(p *holdfast.Posture, columns []string, now time.Time) row {
 	case p.State == holdfast.NotJudged:
 		r.Why = "No business impact analysis: nobody has said what it must survive"
 	case p.Cause != nil:
-		r.Why = clip(strings.ReplaceAll(p.Cause.Reason, p.Name+"/", "")) // whose it is stands above
+		r.Why = own(p.Cause.Reason, p.Name)
 	default:
 		r.Why = "Every need met, every proof in date"
 	}

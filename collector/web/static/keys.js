@@ -11,8 +11,9 @@
   var asked = 0, timer = 0, shown = '', at = -1;
   function option(h, i) {
     var li = document.createElement('li'), a = document.createElement('a');
-    li.id = 'hit' + i;
-    li.setAttribute('role', 'option');
+    li.setAttribute('role', 'none');
+    a.id = 'hit' + i;
+    a.setAttribute('role', 'option');
     a.href = h.link;
     a.tabIndex = -1;
     if (h.state) {
@@ -32,9 +33,9 @@
     return li;
   }
   function choose(n) {
-    var list = hits.children;
+    var list = hits.querySelectorAll('a');
     at = list.length ? (n + list.length) % list.length : -1;
-    Array.from(list).forEach(function (li, i) { li.setAttribute('aria-selected', i === at); });
+    list.forEach(function (a, i) { a.setAttribute('aria-selected', i === at); });
     if (at < 0) jump.removeAttribute('aria-activedescendant'); else { jump.setAttribute('aria-activedescendant', list[at].id); list[at].scrollIntoView({ block: 'nearest' }); }
   }
   function search() {
@@ -53,8 +54,8 @@
   }
   function soon() { clearTimeout(timer); timer = setTimeout(search, WAIT); }
   function follow() {
-    var li = hits.children[at];
-    if (li && shown === jump.value.trim()) { palette.close(); li.firstElementChild.click(); }
+    var a = hits.querySelectorAll('a')[at];
+    if (a && shown === jump.value.trim()) { palette.close(); a.click(); }
   }
   function open() {
     if (help.open) help.close();

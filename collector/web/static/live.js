@@ -102,7 +102,7 @@
     if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
     offer();
   }
-  function offer() { var b = document.getElementById('resort'); if (b) b.hidden = !order; }
+  function offer() { var b = document.getElementById('resort'); if (b) b.classList.toggle('off', !order); }
   function settle() { var rows = order && document.getElementById('rows'); if (rows && calm(rows)) resort(); }
 
   /* ---- a row that changed its state stays marked until it is looked at */
