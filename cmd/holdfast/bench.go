@@ -15,11 +15,11 @@ import (
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure this machine: how much a collector takes in",
+		Short: "Measure this machine: how much a collector takes in, how fast news travels",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchIngestCommand())
+	cmd.AddCommand(benchIngestCommand(), benchAlertCommand())
 	return cmd
 }
 
@@ -69,6 +69,53 @@ empty, and stays, with the collector's log.`,
 	f.IntVar(&o.Burst, "burst", o.Burst, "reports under way at once of one agent")
 	f.IntVar(&o.Kills, "kills", 0, "kill -9 the collector so many times under load first, and look each time")
 	f.BoolVar(&o.Unchanged, "unchanged", false, "only times are new")
+	return cmd
+}
+
+func benchAlertCommand() *cobra.Command {
+	o := bench.AlertOptions{Program: "/proc/self/exe", Services: 10_000, Down: 500, Agents: 100, Rounds: 2}
+	var output string
+	cmd := &cobra.Command{
+		Use:   "alert --data DIR",
+		Short: "Damage repositories that many services need, and time their alerts",
+		Long: `Damage repositories that many services need, and time their alerts.
+
+A real collector judges a catalogue of services, of which so many need the same
+repository. An agent reports one repository after the other as damaged, and then as
+mended; what is timed goes from the report's acknowledgement to the receipt of
+the one alert by this process, which speaks for an Alertmanager. With
+--alertmanager every notice is handed on to a real one, and counts as received once
+that has answered. The data folder must be empty, and stays.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = cmd.ErrOrStderr()
+			if err := o.Check(); err != nil {
+				return usageError(cmd, err)
+			}
+			r, err := bench.RunAlert(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return writeJSON(cmd.OutOrStdout(), r)
+			}
+			var t table
+			t.row("firing", fmt.Sprintf("p50 %.0f ms, p99 %.0f ms, longest %.0f ms", r.P50, r.P99, r.Max))
+			t.row("resolved", fmt.Sprintf("p50 %.0f ms, p99 %.0f ms, longest %.0f ms", r.EndP50, r.EndP99, r.EndMax))
+			t.row("notices", fmt.Sprintf("%d about %d repositories in %d rounds", r.Notices, r.Services/r.Down, r.Rounds))
+			t.row("effect", r.Effect)
+			_, err = t.WriteTo(cmd.OutOrStdout())
+			return err
+		},
+	}
+	addOutput(cmd, &output)
+	f := cmd.Flags()
+	f.StringVar(&o.Data, "data", "", "empty `folder` for everything")
+	f.IntVar(&o.Services, "services", o.Services, "services of the catalogue, ten checks each")
+	f.IntVar(&o.Down, "down", o.Down, "services that need the same repository")
+	f.IntVar(&o.Agents, "agents", o.Agents, "agents")
+	f.IntVar(&o.Rounds, "rounds", o.Rounds, "how often every repository is damaged and mended: once or twice")
+	f.StringVar(&o.Alertmanager, "alertmanager", "", "`URL` of an Alertmanager that gets every notice too")
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -51,6 +52,7 @@ type letter struct {
 // checkEnd is a check as its agent sees it.
 type checkEnd struct {
 	*kind
+	id      string
 	now     sight
 	first   uint64 // the report that said so first: its body goes along until that is acknowledged
 	failing bool
@@ -155,7 +157,7 @@ func (a *agentEnd) assign(m *wirepb.Assignment, kinds map[string]*kind) error {
 		if k == nil {
 			return fmt.Errorf("check %s: the catalogue was not written for probe %s", c.GetId(), c.GetProbe())
 		}
-		a.checks = append(a.checks, checkEnd{kind: k, now: k.good, first: 1})
+		a.checks = append(a.checks, checkEnd{kind: k, id: c.GetId(), now: k.good, first: 1})
 	}
 	if len(a.checks) == 0 {
 		return fmt.Errorf("nothing is assigned")
@@ -179,6 +181,25 @@ func (a *agentEnd) burst(reports int, o *Options) error {
 		}
 	}
 	return nil
+}
+
+// say reports one check alone, as good or bad, and returns when that was
+// acknowledged.
+func (a *agentEnd) say(check string, bad bool) (time.Time, error) {
+	i := slices.IndexFunc(a.checks, func(c checkEnd) bool { return c.id == check })
+	if i < 0 {
+		return time.Time{}, fmt.Errorf("check %s is not assigned", check)
+	}
+	c := &a.checks[i]
+	c.now, c.first = c.good, a.seq+1
+	if bad {
+		c.now = c.bad
+	}
+	a.next = i
+	if err := a.burst(1, &Options{Results: 1, Unchanged: true}); err != nil {
+		return time.Time{}, err
+	}
+	return time.Now(), nil
 }
 
 // why returns what ended the session rather than that it has ended.

@@ -39,6 +39,8 @@ type Options struct {
 	Unchanged   bool // nothing but times is new
 	Kills       int  // of the collector, before anything is measured
 	Progress    io.Writer
+
+	vaults int // further services, of which every service needs one's repository
 }
 
 // Check says what cannot be measured.

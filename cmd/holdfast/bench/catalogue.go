@@ -20,7 +20,7 @@ const checksPerService = 10
 // tests, two needs each. Of ten services nine depend on the first.
 //
 // %[1]s service, %[2]d tier, %[3]s…%[12]s the agents of its checks in the order of
-// their IDs, %[13]s what it depends on.
+// their IDs, %[13]s what it depends on, %[14]s a further need of both paths.
 const serviceText = `---
 service: %[1]s
 owner: ops
@@ -44,7 +44,7 @@ paths:
       - {name: room, probe: host.capacity, on: %[8]s, host: %[1]s-dr, every: 1m, with: {path: /srv/%[1]s, free: 20GiB}}
       - {plan: scp}
       - {team: ops, trained: 1}
-    tests:
+%[14]s    tests:
       intact:   {probe: restic.check, on: %[5]s, every: 1d, with: {repository: /srv/%[1]s, password_file: /etc/key}}
       restored: {probe: restic.restore, on: %[7]s, every: 7d, with: {repository: /srv/%[1]s, password_file: /etc/key}}
   return:
@@ -56,7 +56,7 @@ paths:
       - {name: room, probe: host.capacity, on: %[12]s, host: %[1]s-b, every: 1m, with: {path: /srv/%[1]s, free: 20GiB}}
       - {plan: scp}
       - {team: ops, trained: 1}
-    tests:
+%[14]s    tests:
       intact:   {probe: restic.check, on: %[9]s, every: 1d, with: {repository: /srv/%[1]s, password_file: /etc/key}}
       restored: {probe: restic.restore, on: %[11]s, every: 7d, with: {repository: /srv/%[1]s, password_file: /etc/key}}
 `
@@ -80,6 +80,34 @@ return: "move back at night"
 kept: [{site: fra}, {site: ams}]
 `
 
+// vaultText is a service whose repository others need: %[1]s.
+const vaultText = `---
+service: %[1]s
+owner: ops
+tier: 1
+site: fra
+host: %[1]s-db
+bia: {rto: 4h, rpo: 24h, mtpd: 2d, reviewed: {{today}}}
+data:
+  db:
+    medium: disk
+    copies:
+      offsite: {probe: restic.repository, on: bench-0001, host: %[1]s-s3, site: ams, medium: object, immutable: true, every: 5m, with: {repository: /srv/%[1]s, password_file: /etc/key}}
+paths:
+  restore:
+    covers: [site-loss, ransomware, data-corruption, host-loss]
+    at: ams
+    from: [db/offsite]
+    needs:
+      - {plan: scp}
+      - {team: ops, trained: 1}
+`
+
+func vaultName(i int) string { return fmt.Sprintf("vault-%02d", i) }
+
+// vaultCheck is the check of a vault's repository.
+func vaultCheck(vault string) string { return vault + "/db/offsite" }
+
 const servicesPerFile = 500
 
 // writeCatalogue writes the services into dir. Checks go to agents in order, so
@@ -91,6 +119,9 @@ func writeCatalogue(dir string, o Options) error {
 	today := strings.NewReplacer("{{today}}", time.Now().UTC().Format("2006-01-02"))
 	var b bytes.Buffer
 	b.WriteString(today.Replace(sharedText))
+	for i := range o.vaults {
+		fmt.Fprintf(&b, today.Replace(vaultText), vaultName(i))
+	}
 	text := today.Replace(serviceText)
 	for i := range o.Services {
 		name, depends := serviceName(i), ""
@@ -101,7 +132,11 @@ func writeCatalogue(dir string, o Options) error {
 		for k := range checksPerService {
 			args = append(args, agentName((i*checksPerService+k)*o.Agents/(o.Services*checksPerService)))
 		}
-		fmt.Fprintf(&b, text, append(args, depends)...)
+		need := ""
+		if o.vaults > 0 {
+			need = fmt.Sprintf("      - {check: %s, name: vault}\n", vaultCheck(vaultName(i%o.vaults)))
+		}
+		fmt.Fprintf(&b, text, append(args, depends, need)...)
 		if i%servicesPerFile == servicesPerFile-1 || i == o.Services-1 {
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.yaml", i/servicesPerFile)), b.Bytes(), 0o600); err != nil {
 				return fmt.Errorf("bench: %w", err)
@@ -154,6 +189,9 @@ func kinds(now time.Time) (map[string]*kind, error) {
 		k := &kind{measures: len(o.Measures)}
 		bad := o
 		bad.Outcome, bad.Reason, bad.Summary = holdfast.Failed, holdfast.Assertion, name+": not as it should be"
+		if name == "restic.repository" {
+			bad.Reason = holdfast.Damaged
+		}
 		var err, badErr error
 		k.good, k.counts, err = encode(o)
 		k.bad, _, badErr = encode(bad)

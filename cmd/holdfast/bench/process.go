@@ -21,7 +21,8 @@ import (
 // process is the collector under test.
 type process struct {
 	program, data, catalog string
-	log                    string // file of what it says
+	log                    string   // file of what it says
+	args                   []string // further flags
 
 	cmd    *exec.Cmd
 	done   chan error    // gets its end
@@ -44,7 +45,7 @@ func (p *process) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	p.cmd = exec.Command(p.program, "collector", "--data", p.data, "--catalog", p.catalog, "--listen", "127.0.0.1:0", "--agents", "127.0.0.1:0")
+	p.cmd = exec.Command(p.program, append([]string{"collector", "--data", p.data, "--catalog", p.catalog, "--listen", "127.0.0.1:0", "--agents", "127.0.0.1:0"}, p.args...)...)
 	p.cmd.Args[0] = "holdfast" // a test's binary is the command only by this name, and its tests by any other
 	p.cmd.Stderr, p.cmd.Stdout = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the bench is not its own
