@@ -88,6 +88,8 @@ func tileColumns(n int) int {
 		return 3
 	case n <= 12:
 		return 4
+	case n <= 20:
+		return 5
 	}
-	return 5
+	return 6
 }
