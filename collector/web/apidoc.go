@@ -27,6 +27,8 @@ func apiConfig() huma.Config {
 	config.OpenAPIPath = ""  // served by addAPI: one document, made once
 	config.SchemasPath = ""  //
 	config.CreateHooks = nil // answers say their schema in "schema", not in "$schema"
+	form := huma.Format{Marshal: writeAnswer, Unmarshal: json.Unmarshal}
+	config.Formats = map[string]huma.Format{"application/json": form, "json": form} // the short name is that of …+json
 	config.Transformers = []huma.Transformer{complete}
 	config.Info.Description = "Could every service be recovered as the business agreed, and what shows it. Times are RFC 3339 in UTC; durations are written as Prometheus writes them: 15m, 1h30m, 7d."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -11,8 +11,8 @@ var (
 // StaticFile returns a file below /static/.
 func StaticFile(name string) ([]byte, error) { return staticFiles.ReadFile("static/" + name) }
 
-// Routes returns what New serves: the mux of what is open, and the one inside.
-func Routes(c Collector) (mux, inside *http.ServeMux, err error) {
+// Muxes returns what New serves: the mux of what is open, and the one inside.
+func Muxes(c Collector) (mux, inside *http.ServeMux, err error) {
 	s := &server{c: c, pages: &pages{}, logins: newLimiter()}
 	return s.routes()
 }

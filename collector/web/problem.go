@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -96,5 +95,5 @@ func complete(_ huma.Context, _ string, v any) (any, error) {
 func writeProblem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(completed(&huma.ErrorModel{Status: status, Detail: detail})) // an error means the client is gone
+	writeAnswer(w, completed(&huma.ErrorModel{Status: status, Detail: detail})) // an error means the client is gone
 }

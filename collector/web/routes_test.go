@@ -46,7 +46,7 @@ func patterns(v reflect.Value, seen map[uintptr]bool) (found []string) {
 // TestEveryRouteIsTried: a route that stands in no row of the table of routes and
 // roles is found, by asking the muxes what they hold.
 func TestEveryRouteIsTried(t *testing.T) {
-	mux, inside, err := web.Routes(newEstate(t, at(noon)))
+	mux, inside, err := web.Muxes(newEstate(t, at(noon)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,10 +162,14 @@ func TestGarbage(t *testing.T) {
 				if strings.Contains(p.Path, "{") {
 					try(p.target(t, url.PathEscape(value)), "", "Content-Type", "application/json")
 				}
+				few := ""
+				if slices.ContainsFunc(list(p.op["parameters"]), func(v any) bool { return dig(v, "name") == "limit" }) {
+					few = "&limit=1"
+				}
 				for _, v := range list(p.op["parameters"]) {
 					switch name := dig(v, "name").(string); dig(v, "in") {
 					case "query":
-						try(p.target(t, "")+"?"+name+"="+url.QueryEscape(value), p.body(t), "Content-Type", "application/json")
+						try(p.target(t, "")+"?"+name+"="+url.QueryEscape(value)+few, p.body(t), "Content-Type", "application/json")
 					case "header":
 						try(p.target(t, ""), p.body(t), name, value, "Content-Type", "application/json")
 					}
