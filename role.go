@@ -30,3 +30,17 @@ func (r Role) MayRecord(k RecordKind) bool {
 
 // MayRunChecks reports whether the role may ask for a check to run at once.
 func (r Role) MayRunChecks() bool { return r == Operator || r == Manager || r == Admin }
+
+// MayAdminister reports whether the role may let others in: users, tokens, badges.
+func (r Role) MayAdminister() bool { return r == Admin }
+
+// MayInspect reports whether the role sees how the collector itself is doing: its
+// catalogues, its store, its certificates.
+func (r Role) MayInspect() bool { return r == Admin || r == Manager || r == Auditor }
+
+// MayAnswerAlerts reports whether the role may acknowledge and silence alerts, and
+// have a notice tried again.
+func (r Role) MayAnswerAlerts() bool { return r == Operator || r == Manager || r == Admin }
+
+// MayTestRoutes reports whether the role may send tests to the receivers of alerts.
+func (r Role) MayTestRoutes() bool { return r == Operator || r == Admin }

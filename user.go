@@ -46,6 +46,7 @@ type Session struct {
 	Began   time.Time `json:"began"`
 	Seen    time.Time `json:"seen,omitzero"` // last used, to about a minute
 	Ends    time.Time `json:"ends"`
+	Local   bool      `json:"local,omitempty"`   // of a user whose password is kept here
 	Current bool      `json:"current,omitempty"` // the one this was asked with
 }
 

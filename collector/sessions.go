@@ -45,7 +45,7 @@ func (a *access) sessions(ctx context.Context, session string) ([]holdfast.Sessi
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, holdfast.Session{ID: publicID(s.Hash), Via: s.Via, From: s.From, Began: s.Created, Seen: seen, Ends: s.Expires, Current: s.Hash == own.Hash})
+		list = append(list, holdfast.Session{ID: publicID(s.Hash), Via: s.Via, From: s.From, Began: s.Created, Seen: seen, Ends: s.Expires, Local: s.Epoch != "", Current: s.Hash == own.Hash})
 	}
 	slices.SortFunc(list, func(x, y holdfast.Session) int { return y.Began.Compare(x.Began) })
 	return list, nil

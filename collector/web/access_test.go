@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,6 @@ type doors struct {
 	badgeKeys map[string]string // key → service
 	provider  string            // title of the OpenID Connect provider; empty: none
 	openID    error             // what logging in with it answers
-	busy      error             // what logging in with a password answers
 	asked     int               // passwords that were tried
 	url       string
 	ears      map[chan struct{}]bool
@@ -52,8 +52,11 @@ func (e *estate) LoginPassword(_ context.Context, name, password, _ string) (hol
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.doors.asked++
-	if e.doors.busy != nil {
-		return holdfast.Login{}, e.doors.busy
+	switch name {
+	case "busy":
+		return holdfast.Login{}, holdfast.ErrBusy
+	case "unreadable":
+		return holdfast.Login{}, errors.New("the store cannot be read")
 	}
 	u, ok := e.doors.users[name]
 	if !ok || !u.Disabled.IsZero() || e.doors.passwords[name] != password {
@@ -159,11 +162,9 @@ func (e *estate) EndSessions(_ context.Context, session, id string) error {
 func (e *estate) ChangePassword(_ context.Context, session, current, password string) (holdfast.Login, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	name, local := strings.CutPrefix(session, "USER:")
+	name := strings.TrimPrefix(session, "USER:")
 	switch {
-	case !local:
-		return holdfast.Login{}, &holdfast.FieldError{Field: "current", Problem: "no password is kept here for you"}
-	case e.doors.passwords[name] != current:
+	case cmp.Or(e.doors.passwords[name], "correct horse battery") != current:
 		return holdfast.Login{}, &holdfast.FieldError{Field: "current", Problem: "this is not your password"}
 	case len(password) < 12:
 		return holdfast.Login{}, &holdfast.FieldError{Field: "password", Problem: "at least 12 characters"}
@@ -216,6 +217,9 @@ func (e *estate) ChangeUser(_ context.Context, name string, change holdfast.User
 		e.doors.passwords[name], u.Password = *change.Password, e.now()
 	}
 	if change.Role != nil {
+		if !slices.Contains(holdfast.Roles, *change.Role) {
+			return u, &holdfast.FieldError{Field: "role", Problem: "none"}
+		}
 		u.Role = *change.Role
 	}
 	if change.Disabled != nil {

@@ -88,6 +88,10 @@ func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	s.addRecordsAPI(a)
 	s.addEventsAPI(a)
 	s.addSearchAPI(a)
+	s.addAlertsAPI(a)
+	s.addSessionAPI(a)
+	s.addAccessAPI(a)
+	s.addCollectorAPI(a)
 
 	document, err := apiDocument(a.OpenAPI())
 	if err != nil {

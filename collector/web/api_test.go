@@ -37,16 +37,67 @@ var routes = []struct {
 	{"POST", "/login", "", [6]int{403, 403, 403, 403, 403, 403}},
 	{"GET", "/login/oidc", "", [6]int{403, 403, 403, 403, 403, 403}},
 	{"GET", "/login/oidc/begin", "", [6]int{404, 404, 404, 404, 404, 404}},
+	{"GET", "/badge/hfb_nothing.svg", "", [6]int{404, 404, 404, 404, 404, 404}}, // the one picture that needs no login: its address is the key
+	{"POST", "/api/v1/session", `{"name":"ada","password":"correct horse battery"}`, [6]int{201, 201, 201, 201, 201, 201}},
+	{"POST", "/api/v1/session", `{"name":"ada","password":"wrong"}`, [6]int{401, 401, 401, 401, 401, 401}},
+	{"POST", "/api/v1/session", `{"name":"bob","password":"correct horse battery"}`, [6]int{401, 401, 401, 401, 401, 401}}, // disabled
+	{"GET", "/api/v1/session", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/sessions", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"DELETE", "/api/v1/session", "", [6]int{401, 204, 204, 204, 204, 204}},
+	{"DELETE", "/api/v1/sessions", "", [6]int{401, 204, 204, 204, 204, 204}},
+	{"DELETE", "/api/v1/sessions/fedcba9876543210", "", [6]int{401, 404, 404, 404, 404, 404}}, // a token has none
+	{"POST", "/api/v1/session/password", `{"current":"x","password":"y"}`, [6]int{401, 422, 422, 422, 422, 422}},
+	{"GET", "/api/v1/users", "", [6]int{401, 403, 403, 403, 403, 200}},
+	{"POST", "/api/v1/users", `{"name":"carla","role":"viewer","password":"a few words in a row"}`, [6]int{401, 403, 403, 403, 403, 201}},
+	{"PATCH", "/api/v1/users/ada", `{"role":"admin"}`, [6]int{401, 403, 403, 403, 403, 200}},
+	{"DELETE", "/api/v1/users/ada", "", [6]int{401, 403, 403, 403, 403, 204}},
+	{"GET", "/api/v1/tokens", "", [6]int{401, 403, 403, 403, 403, 200}},
+	{"POST", "/api/v1/tokens", `{"name":"ci","role":"admin"}`, [6]int{401, 403, 403, 403, 403, 201}},
+	{"DELETE", "/api/v1/tokens/00aa11bb22cc33dd", "", [6]int{401, 403, 403, 403, 403, 204}},
+	{"GET", "/api/v1/badges", "", [6]int{401, 403, 403, 403, 403, 200}},
+	{"POST", "/api/v1/badges", `{"service":"payments"}`, [6]int{401, 403, 403, 403, 403, 201}},
+	{"DELETE", "/api/v1/badges/44aa11bb22cc33dd", "", [6]int{401, 403, 403, 403, 403, 204}},
+	{"GET", "/api/v1/collector", "", [6]int{401, 403, 403, 200, 200, 200}},
+	{"GET", "/api/v1/catalogues", "", [6]int{401, 403, 403, 200, 200, 200}},
+	{"GET", "/settings", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/settings/users", "", [6]int{401, 303, 303, 303, 303, 303}},
+	{"POST", "/settings/password", "", [6]int{401, 422, 422, 422, 422, 422}},
+	{"POST", "/settings/sessions/end", "", [6]int{401, 404, 404, 404, 404, 404}},
+	{"POST", "/settings/users", "", [6]int{401, 403, 403, 403, 403, 422}},
+	{"POST", "/settings/users/change", "", [6]int{401, 403, 403, 403, 403, 422}},
+	{"POST", "/settings/tokens", "", [6]int{401, 403, 403, 403, 403, 422}},
+	{"POST", "/settings/tokens/revoke", "", [6]int{401, 403, 403, 403, 403, 404}},
+	{"POST", "/settings/badges", "", [6]int{401, 403, 403, 403, 403, 422}},
+	{"POST", "/settings/badges/revoke", "", [6]int{401, 403, 403, 403, 403, 404}},
 	{"GET", "/metrics", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/services/payments", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/services/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/agents", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/agents/db1", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/agents/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/data", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data.csv", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data?format=csv", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/data.csv", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/alerts", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/alerts/silences", "", [6]int{401, 303, 303, 303, 303, 303}},
+	{"POST", "/alerts/a-firing/acknowledge", "last=1h", [6]int{401, 403, 303, 303, 403, 303}},
+	{"POST", "/alerts/silences", "by=host&name=db1&reason=work&last=1h", [6]int{401, 403, 303, 303, 403, 303}},
+	{"POST", "/alerts/silences/s-over/end", "", [6]int{401, 403, 404, 404, 403, 404}},
+	{"POST", "/alerts/routes/everything/test", "", [6]int{401, 403, 303, 403, 403, 303}},
+	{"POST", "/alerts/deliveries/nothing/retry", "", [6]int{401, 403, 404, 404, 403, 404}},
+	{"GET", "/api/v1/alerts", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/api/v1/alerts/a-firing", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"POST", "/api/v1/alerts/a-firing/acknowledge", `{"until":"2026-06-20T16:00:00Z"}`, [6]int{401, 403, 200, 200, 403, 200}},
+	{"GET", "/api/v1/silences", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"POST", "/api/v1/silences", `{"host":"db1","reason":"work","until":"2026-06-20T16:00:00Z"}`, [6]int{401, 403, 201, 201, 403, 201}},
+	{"POST", "/api/v1/silences/s-over/end", "", [6]int{401, 403, 404, 404, 403, 404}},
+	{"GET", "/api/v1/routes", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"POST", "/api/v1/routes/everything/test", "", [6]int{401, 403, 200, 403, 403, 200}},
+	{"GET", "/api/v1/deliveries", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"POST", "/api/v1/deliveries/nothing/retry", "", [6]int{401, 403, 404, 404, 403, 404}},
 	{"GET", "/events", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/nothing", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"POST", "/logout", "", [6]int{401, 303, 303, 303, 303, 303}},
@@ -93,7 +144,11 @@ func TestWhoMay(t *testing.T) {
 			if strings.HasSuffix(r.target, "/events") {
 				asked = within(h, gone) // a reader that leaves at once
 			}
-			resp := ask(t, asked, role, r.method, r.target, r.body, "Content-Type", "application/json")
+			form := "application/json"
+			if !strings.HasPrefix(r.target, "/api/") {
+				form = "application/x-www-form-urlencoded"
+			}
+			resp := ask(t, asked, role, r.method, r.target, r.body, "Content-Type", form)
 			if resp.StatusCode != r.want[i] {
 				t.Errorf("%s %s as %q: got %d, want %d: %.200s", r.method, r.target, role, resp.StatusCode, r.want[i], text(t, resp))
 				continue

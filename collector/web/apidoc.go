@@ -40,6 +40,8 @@ func apiConfig() huma.Config {
 		{Name: "Agents", Description: "Who looks, and what we are blind to without them."},
 		{Name: "Checks", Description: "What a check saw last; run one at once."},
 		{Name: "Records", Description: "What people attest: exercises, reviews, training, accepted risks."},
+		{Name: "Session", Description: "Logging in and out, one's own sessions and password."},
+		{Name: "Access", Description: "Users, tokens of programs, badges: who and what is let in."},
 		{Name: "Collector", Description: "The collector itself: its catalogue, its notices, what changes."},
 	}
 	config.Security = []map[string][]string{{"token": {}}, {"session": {}}}
@@ -124,6 +126,9 @@ func describeTypes(schemas huma.Registry) {
 			kind := f.Type
 			for p.Items != nil && kind.Kind() == reflect.Slice {
 				p, kind = p.Items, kind.Elem()
+			}
+			if kind.Kind() == reflect.Pointer {
+				kind = kind.Elem()
 			}
 			if list, ok := closed[kind]; ok {
 				p.Enum = list

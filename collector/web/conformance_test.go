@@ -237,12 +237,21 @@ func places(body string) []string {
 	return list
 }
 
-// further are the requests that lead to what no example can: a status that
-// depends on how things stand.
-var further = map[string][]struct {
+// request is one of further.
+type request struct {
 	target, body string
 	want         int
-}{
+}
+
+// bySession are the operations about the session one comes with: a token has none.
+var bySession = []string{"change-password", "end-one-session"}
+
+// further are the requests that lead to what no example can: a status that
+// depends on how things stand.
+var further = map[string][]request{
+	"begin-session": append(slices.Repeat([]request{{"/session", `{"name":"eve","password":"wrong"}`, http.StatusUnauthorized}}, 5),
+		request{"/session", `{"name":"eve","password":"wrong"}`, http.StatusUnauthorized}, request{"/session", `{"name":"eve","password":"wrong"}`, http.StatusTooManyRequests},
+		request{"/session", `{"name":"unreadable","password":"any"}`, http.StatusServiceUnavailable}),
 	"run-check": {{"/checks/run", `{"check":"wiki/pages/nightly"}`, http.StatusConflict}},
 }
 
@@ -278,6 +287,9 @@ func drive(t *testing.T, c *contract, p *promise) {
 		t.Helper()
 		if p.hasBody() && !slices.Contains(header, "Content-Type") {
 			header = append(header, "Content-Type", "application/json")
+		}
+		if role != "" && slices.Contains(bySession, p.ID) {
+			role, header = "", append(header, "Cookie", "holdfast_session="+role)
 		}
 		resp := ask(t, within(h, ctx), role, p.Method, target, body, header...)
 		got := text(t, resp)

@@ -30,7 +30,9 @@ type entry struct {
 var menu = []entry{
 	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "wall"}},
 	{Page: "data", Path: "/data", Title: "Protected data", Key: "d"},
-	{Page: "agents", Path: "/agents", Title: "Agents", Key: "a"},
+	{Page: "alerts", Path: "/alerts", Title: "Alerts", Key: "l"},
+	{Page: "agents", Path: "/agents", Title: "Agents", Key: "a", Under: []string{"agent"}},
+	{Page: "settings", Path: "/settings", Title: "Settings", Key: "s", Under: []string{"secret"}},
 }
 
 // frame is what stands around every page.
@@ -91,6 +93,7 @@ func (s *server) surround(f *frame) {
 	f.Bad = standing[holdfast.Broken] + standing[holdfast.Uncovered] + standing[holdfast.Degraded]
 	f.Notices = s.c.Notices()
 	f.Counts = map[string]string{
+		"alerts":   s.openAlerts(),
 		"overview": strconv.Itoa(services),
 		"agents":   fmt.Sprintf("%d/%d", connected, known),
 	}

@@ -17,15 +17,23 @@ const (
 	limiterSize    = 4096 // addresses remembered
 )
 
-// limiter counts failures by remote address and forgets the oldest first.
+// limiter counts by remote address and forgets the oldest first.
 type limiter struct {
+	every  rate.Limit
+	atOnce int
+
 	mu   sync.Mutex
 	by   map[netip.Prefix]*rate.Limiter // guarded by mu
 	ring []netip.Prefix                 // guarded by mu: in the order they came
 	next int                            // guarded by mu: whose place is taken next once the ring is full
 }
 
-func newLimiter() *limiter { return &limiter{by: map[netip.Prefix]*rate.Limiter{}} }
+// newLimiter counts logins that failed.
+func newLimiter() *limiter { return newLimiterOf(rate.Every(failureEvery), failuresAtOnce) }
+
+func newLimiterOf(every rate.Limit, atOnce int) *limiter {
+	return &limiter{every: every, atOnce: atOnce, by: map[netip.Prefix]*rate.Limiter{}}
+}
 
 // blocked reports whether the address has failed too often of late.
 func (l *limiter) blocked(remote string) bool {
@@ -36,13 +44,16 @@ func (l *limiter) blocked(remote string) bool {
 }
 
 // failed counts a failure.
-func (l *limiter) failed(remote string) {
+func (l *limiter) failed(remote string) { l.allow(remote) }
+
+// allow counts a request and reports whether it is not one too many.
+func (l *limiter) allow(remote string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := network(remote)
 	r := l.by[key]
 	if r == nil {
-		r = rate.NewLimiter(rate.Every(failureEvery), failuresAtOnce)
+		r = rate.NewLimiter(l.every, l.atOnce)
 		l.by[key] = r
 		if len(l.ring) < limiterSize {
 			l.ring = append(l.ring, key)
@@ -52,7 +63,7 @@ func (l *limiter) failed(remote string) {
 			l.next = (l.next + 1) % limiterSize
 		}
 	}
-	r.Allow()
+	return r.Allow()
 }
 
 // network is the address, or the /64 an IPv6 host picks its addresses from.

@@ -43,6 +43,9 @@ func words(now func() time.Time) template.FuncMap {
 		"number":   func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) },
 		"join":     func(list []string) string { return clip(strings.Join(list, ", ")) },
 		"short":    shortNeed,
+		"via":      viaWord,
+		"brief":    func(hash string) string { return clip(hash[:min(12, len(hash))]) },
+		"pair":     func(id, text string) named { return named{id, text} },
 	}
 }
 

@@ -7,7 +7,8 @@
 //   - layout.go, pages.go, events.go, clip.go: what stands around a page, how it is
 //     rendered, how it hears of changes
 //   - overview.go (with filter.go, deadline.go), service.go (with score.go,
-//     evidence.go), agents.go, login.go: one file a page
+//     evidence.go), agents.go, login.go (with backoff.go), settings.go (with
+//     access.go), badge.go: one file a page
 //   - chart.go, envelope.go, text.go: geometry and words; templates only place them
 //   - templates/, static/: served as they are in git, nothing is built
 package web
@@ -22,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
@@ -31,10 +33,14 @@ import (
 // called from many goroutines at once.
 type Collector interface {
 	Entrance
+	Accounts
+	Inside
 	Feed
 	CatalogueKeeper
 	Counting
 	Hearing
+	Alerting
+	Sighted
 
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
 	// within target now, with proof".
@@ -78,6 +84,8 @@ type server struct {
 	pages   *pages
 	logins  *limiter
 	names   *guesses
+	badges  *limiter
+	tests   tested
 	streams atomic.Int64 // open event streams
 }
 
@@ -85,7 +93,7 @@ type server struct {
 // of loopback, under which the pages may be asked for on a loopback address:
 // those of a reverse proxy.
 func New(c Collector, version string, log *slog.Logger, hosts ...string) (http.Handler, error) {
-	s := &server{c: c, log: log, version: version, logins: newLimiter(), names: newGuesses()}
+	s := &server{c: c, log: log, version: version, logins: newLimiter(), names: newGuesses(), badges: newLimiterOf(rate.Every(badgeEvery), badgesAtOnce)}
 	var err error
 	if s.pages, err = newPages(c.Now); err != nil {
 		return nil, err
@@ -118,6 +126,7 @@ func (s *server) routes() (mux, inside *http.ServeMux, err error) {
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("GET /login/oidc/begin", s.beginOpenID)
 	mux.HandleFunc("GET /login/oidc", s.finishOpenID)
+	mux.HandleFunc("GET /badge/{file}", s.badge)
 	metrics := promhttp.HandlerFor(s.c.Metrics(), promhttp.HandlerOpts{Timeout: 30 * time.Second})
 	mux.Handle("GET /metrics", s.localOr(metrics))
 	for _, pattern := range open {
