@@ -37,6 +37,7 @@ type estate struct {
 	ears      map[chan struct{}]bool
 	ran       []string
 	doors     doors
+	desk      desk
 	broken    error // of everything that reads or stores
 }
 
@@ -63,7 +64,7 @@ func newEstate(t testing.TB, now func() time.Time, mutate ...func(*holdfast.Obse
 	}
 	e := &estate{
 		catalogue: c, model: score.NewModel(c), facts: score.NewFacts(), latest: map[string]holdfast.Observation{},
-		now: now, ears: map[chan struct{}]bool{}, revision: 1, doors: newDoors(), notices: []holdfast.Notice{}, records: []holdfast.Record{},
+		now: now, ears: map[chan struct{}]bool{}, revision: 1, doors: newDoors(), desk: newDesk(now()), notices: []holdfast.Notice{}, records: []holdfast.Record{},
 	}
 	checks := map[string]int{}
 	for k := range c.Checks {
