@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdfast-monitor/holdfast/collector/web"
 )
 
 // addOutput gives a command --output, -o: a table for people or JSON for
@@ -24,12 +27,18 @@ func addOutput(cmd *cobra.Command, output *string) {
 	}
 }
 
-// writeJSON writes v indented, with a newline at its end.
+// writeJSON writes v indented, with a newline at its end. What could drive a
+// terminal is escaped.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(web.VisibleJSON(b.Bytes()))
+	return err
 }
 
 // table is rows for people: columns padded to their widest cell, two spaces

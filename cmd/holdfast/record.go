@@ -86,7 +86,7 @@ func recordKindCommand(kind holdfast.RecordKind) *cobra.Command {
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), stored)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "recorded %s %s\n", stored.Kind, stored.ID)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "recorded %s %s\n", clean(string(stored.Kind)), clean(stored.ID))
 			return err
 		},
 	}

@@ -72,7 +72,7 @@ func serviceCommand() *cobra.Command {
 
 func writeService(w io.Writer, a web.OneService) error {
 	p := a.Service
-	fmt.Fprintf(w, "%s (%s), tier %d: %s, score %s\n", clean(p.Name), clean(p.Title), p.Tier, p.State, scoreText(p.Score))
+	fmt.Fprintf(w, "%s (%s), tier %d: %s, score %s\n", clean(p.Name), clean(p.Title), p.Tier, clean(string(p.State)), scoreText(p.Score))
 	if p.Cause != nil {
 		fmt.Fprintf(w, "Cause: %s\n", clean(p.Cause.Reason))
 	}
@@ -121,7 +121,7 @@ func writePaths(w io.Writer, p holdfast.Posture, now time.Time) error {
 			if !ok {
 				continue
 			}
-			fmt.Fprintf(w, "  rung %-10s %-9s %s\n", rung, r.State, clean(rungText(r, now)))
+			fmt.Fprintf(w, "  rung %-10s %-9s %s\n", rung, clean(string(r.State)), clean(rungText(r, now)))
 		}
 		var t table
 		for _, n := range path.Needs {
@@ -136,7 +136,7 @@ func writePaths(w io.Writer, p holdfast.Posture, now time.Time) error {
 		}
 		for _, s := range path.Scenarios {
 			if len(s.Reasons) > 0 {
-				fmt.Fprintf(w, "  in %s %s: %s\n", clean(s.Name), s.State, clean(strings.Join(s.Reasons, "; ")))
+				fmt.Fprintf(w, "  in %s %s: %s\n", clean(s.Name), clean(string(s.State)), clean(strings.Join(s.Reasons, "; ")))
 			}
 		}
 	}

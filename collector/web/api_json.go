@@ -18,13 +18,13 @@ func writeAnswer(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(visibleJSON(b.Bytes()))
+	_, err := w.Write(VisibleJSON(b.Bytes()))
 	return err
 }
 
-// visibleJSON escapes characters that nobody sees. Beyond ASCII they stand only
+// VisibleJSON escapes, in a text of JSON, characters that nobody sees. Beyond ASCII they stand only
 // within strings, and those below a blank encoding/json has escaped.
-func visibleJSON(b []byte) []byte {
+func VisibleJSON(b []byte) []byte {
 	var out []byte
 	done := 0 // what of b is in out
 	for i := 0; i < len(b); {
