@@ -102,13 +102,11 @@ func (d *derivation) add(s *signal) *signal {
 }
 
 // fold makes a finding part of a signal that explains it: its paths are named
-// there.
+// there, and what keeps the cause quiet keeps what follows from it quiet.
 func (d *derivation) fold(into *signal, f *holdfast.Finding) {
 	into.paths = joinPaths(into.paths, d.pathsOf(f.Paths, f.Scenarios))
 	into.state = into.state.Worse(f.State)
-	if into.severity = graverSeverity(into.severity, d.severity(into.kind, f)); into.quiet != "" && d.quiet(f) == "" {
-		into.quiet = ""
-	}
+	into.severity = graverSeverity(into.severity, d.severity(into.kind, f))
 }
 
 func graverSeverity(a, b holdfast.Severity) holdfast.Severity {

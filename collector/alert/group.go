@@ -211,16 +211,16 @@ func (b *board) affected(members []*signal) []*wait {
 // Bounds of what an alert names; its effect tells the true numbers.
 const maxPaths = 1000
 
-// compose puts an alert together; ok is false where nothing gives rise to it any
-// more. Muted says which silences keep a signal quiet. What has a life (status,
+// compose puts an alert together, and lists the paths it takes down; ok is false
+// where nothing gives rise to it any more. Muted says which silences keep a signal quiet. What has a life (status,
 // fired, acknowledged …) is left out.
-func (b *board) compose(id string, muted func(*signal) *holdfast.Silence) (a holdfast.Alert, ok bool) {
+func (b *board) compose(id string, muted func(*signal) *holdfast.Silence) (a holdfast.Alert, down []string, ok bool) {
 	members := b.members(id)
 	if len(members) == 0 {
 		if len(b.alerts[id]) == 0 {
 			delete(b.alerts, id)
 		}
-		return a, false
+		return a, nil, false
 	}
 	first := members[0]
 	a = holdfast.Alert{
@@ -250,6 +250,9 @@ func (b *board) compose(id string, muted func(*signal) *holdfast.Silence) (a hol
 		}
 		loud = loud || quiet == ""
 		a.Paths = append(a.Paths, s.paths...)
+		if isDown(s.state) {
+			down = appendDown(down, s.paths)
+		}
 		checks += s.checks
 		if !s.since.IsZero() && (a.Since.IsZero() || s.since.Before(a.Since)) {
 			a.Since = s.since
@@ -264,33 +267,43 @@ func (b *board) compose(id string, muted func(*signal) *holdfast.Silence) (a hol
 			note(w.owner, p.Service, w.tier)
 		}
 		a.Paths = append(a.Paths, w.paths...)
+		if isDown(w.state) {
+			down = appendDown(down, w.paths)
+		}
 	}
+	slices.Sort(down)
+	down = slices.Compact(down)
 	a.Paths = joinPaths(a.Paths, nil)
 	a.Owners, a.Services = slices.Sorted(maps.Keys(owners)), slices.Sorted(maps.Keys(services))
-	a.Effect = effect(&a, checks, first.against)
+	a.Effect = effect(&a, down, checks, first.against)
 	a.Paths, a.Services = a.Paths[:min(maxPaths, len(a.Paths))], a.Services[:min(maxPaths, len(a.Services))]
 	a.Owners = a.Owners[:min(maxPaths, len(a.Owners))]
 	a.Since = a.Since.UTC().Truncate(time.Millisecond)
-	return a, true
+	return a, down[:min(maxPaths, len(down))], true
 }
 
-// effect says what an alert means against the target.
-func effect(a *holdfast.Alert, checks int, against string) string {
-	var down []string
-	services := map[string]bool{}
-	for _, p := range a.Paths {
+// appendDown adds those of the paths that cannot be walked.
+func appendDown(down []string, paths []holdfast.AlertPath) []string {
+	for _, p := range paths {
 		if isDown(p.State) {
 			down = append(down, p.Service+"/"+p.Path)
-			services[p.Service] = true
 		}
+	}
+	return down
+}
+
+// effect says what an alert means against the target. A path that something else
+// takes down is only concerned.
+func effect(a *holdfast.Alert, down []string, checks int, against string) string {
+	services := map[string]bool{}
+	for _, p := range down {
+		service, _, _ := strings.Cut(p, "/")
+		services[service] = true
 	}
 	var text string
 	switch {
 	case checks > 0:
 		text = fmt.Sprintf("Blind to %s of %s", count(checks, "check"), count(len(a.Services), "service"))
-		if len(down) > 0 {
-			text += "; " + count(len(down), "path") + " that rest on them are down"
-		}
 	case len(down) > 0:
 		text = fmt.Sprintf("Takes %s of %s down: %s", count(len(down), "path"), count(len(services), "service"), names(down))
 	case len(a.Paths) > 0:
@@ -327,6 +340,9 @@ func sentence(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if s[0] >= 'a' && s[0] <= 'z' && !strings.ContainsAny(word, "/.:=") {
 		s = strings.ToUpper(s[:1]) + s[1:]
+	}
+	if strings.HasSuffix(s, ":") {
+		return s
 	}
 	return strings.TrimRight(s, ".") + "."
 }

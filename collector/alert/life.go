@@ -26,8 +26,9 @@ type record struct {
 	// Number counts its notices, so that each has its own ID.
 	Number uint64 `json:"number,omitempty"`
 
-	acknowledged bool   // nothing but an acknowledgement keeps it quiet
-	stored       []byte // as the store has it, or will
+	down         []string // paths it takes down now, sorted
+	acknowledged bool     // nothing but an acknowledgement keeps it quiet
+	stored       []byte   // as the store has it, or will
 }
 
 // said is how bad an alert was when it was told last.
@@ -55,13 +56,14 @@ const (
 // evaluate brings an alert's life up to what gives rise to it now, and says
 // whether readers see a difference. The caller holds mu.
 func (m *Manager) evaluate(id string, now time.Time) (changed bool) {
-	is, there := m.board.compose(id, m.muted)
+	is, down, there := m.board.compose(id, m.muted)
 	r := m.records[id]
 	if r == nil && !there {
 		return false
 	}
 	if there {
 		r = m.lasts(r, is, now)
+		r.down = down
 	} else if !m.ends(r, now) {
 		return true
 	}
@@ -237,7 +239,7 @@ func (m *Manager) news(r *record, now time.Time) {
 			}
 		}
 		if worse || r.Said.At.IsZero() && len(r.Told) > 0 {
-			r.Said = said{now, r.Alert.Severity, r.down()}
+			r.Said = said{now, r.Alert.Severity, r.down}
 		}
 	}
 }
@@ -254,24 +256,12 @@ func (r *record) worse(now time.Time) bool {
 	if now.Before(r.Said.At.Add(updateEvery)) {
 		return false
 	}
-	for _, p := range r.down() {
+	for _, p := range r.down {
 		if _, known := slices.BinarySearch(r.Said.Down, p); !known {
 			return true
 		}
 	}
 	return false
-}
-
-// down lists the paths that cannot be walked, sorted.
-func (r *record) down() []string {
-	var list []string
-	for _, p := range r.Alert.Paths {
-		if isDown(p.State) {
-			list = append(list, p.Service+"/"+p.Path)
-		}
-	}
-	slices.Sort(list)
-	return list
 }
 
 // matches reports whether a route wants an alert.

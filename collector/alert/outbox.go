@@ -364,7 +364,8 @@ func (m *Manager) landed(l *lane, d *delivery, err error) {
 	}
 }
 
-// failed takes in a try that failed; d is nil for what is said again anyway.
+// failed takes in a try that failed; d is nil for what is said again anyway. It is
+// not stored: after a restart a notice is tried at once, and given up by its age.
 func (m *Manager) failed(t *target, d *delivery, err error, now time.Time) {
 	problem := clip(err.Error(), maxLine)
 	t.failed, t.problem = now, problem
@@ -384,9 +385,7 @@ func (m *Manager) failed(t *target, d *delivery, err error, now time.Time) {
 	d.Problem, d.Next = problem, now.Add(backoff(d.Tries))
 	if permanent || !d.Next.Before(d.Made.Add(giveUp)) {
 		m.bury(d, now, problem)
-		return
 	}
-	m.put(kindNotice, d.ID, d)
 }
 
 // bury gives a notice up.

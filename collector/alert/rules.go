@@ -146,8 +146,7 @@ func (d *derivation) copyFailed(f *holdfast.Finding) {
 	}
 	s := d.raise(holdfast.PointFailed, cause, f)
 	if shared {
-		s.what = strings.TrimPrefix(s.what, cause+": ")
-		s.what = cause + ": " + s.what
+		s.what = "what lies in " + cause + " cannot be used: " + f.Reason
 	}
 	d.failed[f.Need] = s
 }
@@ -378,7 +377,7 @@ func (d *derivation) training(f *holdfast.Finding) {
 // uncovered is a service without a way back in some scenarios.
 func (d *derivation) uncovered(f *holdfast.Finding) {
 	one := *f
-	one.Paths = nil
+	one.Paths, one.Reason = nil, d.named(f.Reason)
 	for _, p := range d.p.Paths { // those that claim to cover it
 		if slices.ContainsFunc(p.Scenarios, func(s holdfast.PathScenario) bool {
 			return s.State == holdfast.Uncovered && slices.Contains(f.Scenarios, s.Name)
@@ -410,8 +409,17 @@ func (d *derivation) standing(f *holdfast.Finding) {
 	for _, name := range f.Paths {
 		one := *f
 		one.Paths = []string{name}
+		one.Reason = d.named(f.Reason)
 		d.raise(kindOfState(f.State), d.p.Name+"/"+name, &one)
 	}
+}
+
+// named says whose a reason is, where it does not say so itself.
+func (d *derivation) named(reason string) string {
+	if strings.HasPrefix(reason, d.p.Name) {
+		return reason
+	}
+	return d.p.Name + ": " + reason
 }
 
 func kindOfState(s holdfast.State) holdfast.AlertKind {

@@ -89,7 +89,7 @@ func (d *derivation) due() {
 		d.add(&signal{
 			kind: holdfast.RPODue, cause: c.id, check: c.check.ID, severity: holdfast.Warning, state: holdfast.Proven,
 			paths: d.pathsOf([]string{s.Path}, nil),
-			what:  fmt.Sprintf("%s breaches its RPO of %s at %s: the newest point of %s is of %s", d.p.Name, s.RPO.Limit, moment(s.RPOAt), c.id, moment(s.Point)),
+			what:  fmt.Sprintf("service %s breaches its RPO of %s at %s: the newest point of %s is of %s", d.p.Name, s.RPO.Limit, moment(s.RPOAt), c.id, moment(s.Point)),
 			next:  "get a new recovery point into the copy before that",
 			since: near, against: d.agreed(), quiet: d.quiet(&holdfast.Finding{Need: c.id}),
 		})
