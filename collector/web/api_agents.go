@@ -19,10 +19,11 @@ type Agents struct {
 
 // OneAgent is the answer of GET /api/v1/agents/{name}.
 type OneAgent struct {
-	At     time.Time           `json:"at" doc:"when this was read, by the collector's clock"`
-	Agent  holdfast.AgentState `json:"agent"`
-	Checks []AgentCheck        `json:"checks" doc:"what the catalogue has it look at, by ID"`
-	Blind  []string            `json:"services" doc:"that hang on its checks: what nobody else may be able to see"`
+	At       time.Time           `json:"at" doc:"when this was read, by the collector's clock"`
+	Agent    holdfast.AgentState `json:"agent"`
+	Checks   []AgentCheck        `json:"checks" doc:"what the catalogue has it look at, by ID"`
+	Services []string            `json:"services" doc:"that have a check on it: what nobody else may be able to see"`
+	Blind    []BlindSpot         `json:"blind" doc:"checks that nobody looks through because of it, each with the needs that are or become unknown"`
 }
 
 // AgentCheck is a check of an agent and how it came out last.
@@ -30,9 +31,10 @@ type AgentCheck struct {
 	ID      string            `json:"id"`
 	Probe   string            `json:"probe"`
 	Every   holdfast.Duration `json:"every"`
-	At      time.Time         `json:"at,omitzero" doc:"of the latest observation; absent: never observed"`
+	At      time.Time         `json:"at,omitzero" doc:"of the latest result; absent: the agent never reported one"`
 	Outcome holdfast.Outcome  `json:"outcome,omitempty" enum:"ok,degraded,failed,unknown"`
 	Summary string            `json:"summary,omitempty"`
+	Until   time.Time         `json:"until,omitzero" doc:"when what it saw last runs out unless it is seen again; absent: it saw nothing"`
 }
 
 func (s *server) addAgentsAPI(a *api) {
@@ -59,28 +61,19 @@ func (s *server) apiAgents(_ context.Context, in *struct {
 func (s *server) apiAgent(_ context.Context, in *struct {
 	Name string `path:"name" maxLength:"256" example:"db1" doc:"name of an agent"`
 }) (*answer[OneAgent], error) {
-	list := s.c.Agents()
-	i := slices.IndexFunc(list, func(a holdfast.AgentState) bool { return a.Name == in.Name })
-	if i < 0 {
+	agent, ok := s.agent(in.Name)
+	if !ok {
 		return nil, notFound("path.name", "agent", in.Name)
 	}
-	a := OneAgent{At: s.c.Now(), Agent: list[i], Checks: []AgentCheck{}}
+	a := OneAgent{At: s.c.Now(), Agent: *agent, Checks: s.checksOf(in.Name)}
 	catalogue, services := s.c.Catalogue(), map[string]bool{}
-	for k := range catalogue.Checks {
-		if k.On != in.Name {
-			continue
-		}
-		check := AgentCheck{ID: k.ID, Probe: k.Probe, Every: k.Every}
-		if o, ok := s.c.Observation(k.ID); ok {
-			check.At, check.Outcome, check.Summary = o.At, o.Outcome, o.Summary
-		}
-		a.Checks = append(a.Checks, check)
+	for _, k := range a.Checks {
 		if owner, _, _ := strings.Cut(k.ID, "/"); catalogue.Service(owner) != nil { // else a plan's copy
 			services[owner] = true
 		}
 	}
-	slices.SortFunc(a.Checks, func(a, b AgentCheck) int { return strings.Compare(a.ID, b.ID) })
-	a.Blind = append([]string{}, sorted(services)...)
+	a.Services = append([]string{}, sorted(services)...)
+	a.Blind = append([]BlindSpot{}, s.blindSpots([]holdfast.AgentState{*agent})[in.Name]...)
 	return &answer[OneAgent]{a}, nil
 }
 

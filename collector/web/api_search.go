@@ -69,7 +69,7 @@ func search(query string, c Collector) Found {
 		}
 	}
 	for _, a := range c.Agents() {
-		add(Hit{Kind: "agent", Title: clip(a.Name), Note: clip(a.Host), Link: "/agents#a-" + a.Name}, a.Name, a.Host)
+		add(Hit{Kind: "agent", Title: clip(a.Name), Note: clip(a.Host), Link: agentPath(a.Name)}, a.Name, a.Host)
 	}
 	slices.SortStableFunc(f.Hits, func(a, b Hit) int { return cmp.Or(a.rank-b.rank, strings.Compare(a.Title, b.Title)) })
 	if n := len(f.Hits); n > hitsShown {

@@ -35,6 +35,7 @@ var shownPages = []struct{ name, path string }{
 	{"alerts-acknowledged", "/alerts?tab=acknowledged"},
 	{"alerts-silence", "/alerts?tab=resolved&by=cause&name=payments/ledger/offsite"},
 	{"agents", "/agents"},
+	{"agent", "/agents/dr1"},
 	{"missing", "/nothing"},
 }
 

@@ -28,6 +28,7 @@ type estate struct {
 	facts     *score.Facts
 	latest    map[string]holdfast.Observation
 	agents    []holdfast.AgentState
+	sights    map[string][]holdfast.Sight // by agent; nil: as judged
 	notices   []holdfast.Notice
 	records   []holdfast.Record
 	changes   []holdfast.StandingChange

@@ -39,6 +39,7 @@ type Collector interface {
 	CatalogueKeeper
 	Counting
 	Hearing
+	Sighted
 	Alerting
 	Sighted
 
