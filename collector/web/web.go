@@ -6,7 +6,7 @@
 //   - api.go, apidoc.go: the JSON API and the document that describes it
 //   - layout.go, pages.go, events.go, clip.go: what stands around a page, how it is
 //     rendered, how it hears of changes
-//   - overview.go (with filter.go, deadline.go), service.go (with score.go,
+//   - overview.go (with filter.go, deadline.go, hearing.go), wall.go, service.go (with score.go,
 //     evidence.go), agents.go, login.go (with backoff.go), settings.go (with
 //     access.go), badge.go: one file a page
 //   - chart.go, envelope.go, text.go: geometry and words; templates only place them
@@ -39,7 +39,6 @@ type Collector interface {
 	CatalogueKeeper
 	Counting
 	Hearing
-	Sighted
 	Alerting
 	Sighted
 
