@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-monitor/holdfast/agent"
+	"github.com/holdfast-monitor/holdfast/collector/openid"
 )
 
 // The example configuration of an agent is one an agent takes.
@@ -30,6 +31,28 @@ func TestExampleAgentConfig(t *testing.T) {
 	}
 	if len(c.Allow) != 3 || c.Join == "" {
 		t.Errorf("got %+v, want the example's three probes and its collector", c)
+	}
+}
+
+// The example of OpenID Connect is one the collector takes, once its secret is
+// there.
+func TestExampleOpenID(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/oidc.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"oidc.yaml": text, "oidc-secret": []byte("hush\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := openid.Load(filepath.Join(dir, "oidc.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Roles) != 5 || c.Title != "Acme" {
+		t.Errorf("got %+v, want the example's five roles", c)
 	}
 }
 
