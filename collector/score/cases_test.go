@@ -147,6 +147,23 @@ func TestPartNoLongerNamed(t *testing.T) {
 	contains(t, p.Cause.Reason, "no longer named")
 }
 
+// TestPartNotYetNamed: the test ran before anybody had looked at the copy. That no
+// copy names the tool then is no change.
+func TestPartNotYetNamed(t *testing.T) {
+	w := newWorld(t)
+	w.unsee("payments/ledger/offsite")
+	w.unsee("payments/restore-in-ams/intact")
+	w.see("payments/restore-in-ams/intact", minute, func(o *holdfast.Observation) {
+		o.Verification = &holdfast.Verification{Time: o.At, Scope: 1}
+		o.Fingerprint = map[string]string{"tool": "restic 0.16.1"}
+	})
+	for _, f := range w.judge("payments").Findings {
+		if f.Code == "intact-stale" {
+			t.Errorf("got %q, want no change before the copy was seen", f.Reason)
+		}
+	}
+}
+
 // identity adds a service that payments depends on, at the same site.
 func identity(w *world, tier int, site string) *holdfast.Service {
 	w.service("payments").DependsOn = []holdfast.Dependency{{Service: "identity", Kind: holdfast.Required}}

@@ -145,6 +145,8 @@ func (j *judge) partChanged(p *path, part string, pr *proof) (was, is string, at
 	}
 	current, found := j.part(p, part, j.at)
 	switch {
+	case !found && !j.copiesSeen(p): // a copy that nobody has looked at yet may well name it
+		return "", "", at, false
 	case !found: // the test named it, and no copy or need does
 		return sealed, "nothing: it is no longer named", pr.received, true
 	case !current.gone.IsZero():
@@ -153,6 +155,18 @@ func (j *judge) partChanged(p *path, part string, pr *proof) (was, is string, at
 		return "", "", at, false
 	}
 	return sealed, current.value, current.since, true
+}
+
+// copiesSeen reports whether every copy of the path that has a check has been looked
+// at, and found usable.
+func (j *judge) copiesSeen(p *path) bool {
+	for i := range p.copies {
+		c := p.copies[i].check
+		if c != nil && !slices.ContainsFunc(j.sight(c).seen, func(e entry) bool { return e.Outcome != holdfast.Failed }) {
+			return false
+		}
+	}
+	return true
 }
 
 // catalogueChanges notes what was defined otherwise when the test was made: the
