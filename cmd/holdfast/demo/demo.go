@@ -10,6 +10,7 @@
 //	backups.go    the backup jobs, on schedule
 //	people.go     what people enter: exercises, reviews, training
 //	live.go       the troubles that come and go
+//	desk.go       who is told of alerts
 //
 // The estate is real: repositories are restic's own, certificates expire, a
 // damaged file is damaged. What people enter goes through "holdfast record". An
@@ -26,6 +27,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -61,7 +63,10 @@ type Demo struct {
 
 	collector *process
 	agents    map[string]*process
+	desk      *desk
 	fail      context.CancelCauseFunc // ends the demo, with the reason; set by work
+
+	print sync.Mutex // held while a line is printed: the desk prints when it likes
 }
 
 // Run builds the estate, starts everything and keeps it going until ctx ends.
@@ -204,8 +209,12 @@ func (d *Demo) start(ctx context.Context) error {
 
 // startCollector starts the collector and waits until it answers.
 func (d *Demo) startCollector(ctx context.Context) (err error) {
+	var routes string
+	if d.desk, routes, err = openDesk(ctx, d.folder.path, d.told); err != nil {
+		return err
+	}
 	d.collector, err = d.run("collector", "collector", "--data", d.folder.collector(), "--catalog", d.folder.catalogue(),
-		"--listen", d.pages, "--agents", d.agentsAddress)
+		"--listen", d.pages, "--agents", d.agentsAddress, "--alerts", routes)
 	if err != nil {
 		return err
 	}
@@ -289,11 +298,18 @@ func (d *Demo) stop() {
 		d.collector.terminate()
 		d.collector.wait()
 	}
+	if d.desk != nil {
+		d.desk.close()
+	}
 	d.say("Nothing runs any more; everything the demo wrote is in %s.", d.Data)
 }
 
 // say prints a line for people.
-func (d *Demo) say(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }
+func (d *Demo) say(format string, args ...any) {
+	d.print.Lock()
+	defer d.print.Unlock()
+	fmt.Fprintf(d.Out, format+"\n", args...)
+}
 
 func lastLine(text string) string {
 	text = strings.TrimRight(text, "\n")

@@ -16,7 +16,7 @@ const marker = "holdfast-demo"
 
 // parts are what a demo puts into its folder, and clears away before it builds it
 // anew. Anything else there is left alone.
-var parts = []string{"catalog", "estate", "collector", "agents", "tmp", "client.env", "collector.log", "fra1.log", "ams1.log", "jobs.log"}
+var parts = []string{"catalog", "estate", "collector", "agents", "tmp", "client.env", "alerts.yaml", "desk.secret", "collector.log", "fra1.log", "ams1.log", "jobs.log"}
 
 // folder is the one folder a demo writes to, held for this process alone.
 type folder struct {

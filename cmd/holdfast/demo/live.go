@@ -142,6 +142,14 @@ func (d *Demo) detail(format string, args ...any) {
 	d.say("%s      %s", time.Now().Format(time.TimeOnly), oneLine(fmt.Sprintf(format, args...)))
 }
 
+// told prints what the desk has heard.
+func (d *Demo) told(status, severity, what string) {
+	if status == string(holdfast.AlertResolved) {
+		severity = "over"
+	}
+	d.detail("alert, %s: %s", severity, what)
+}
+
 // troubles are those of a round.
 func (d *Demo) troubles(round int) []trouble {
 	book, ledger := d.estate.dataset("orders/book"), d.estate.dataset("payments/ledger")
