@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-
-	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
 // GuardedClient returns the client of a receiver that may dial the networks
@@ -32,6 +30,3 @@ func ChatSchemes() []string {
 	slices.Sort(list)
 	return list
 }
-
-// BeatState says how a heartbeat does.
-func BeatState(h Heartbeat) holdfast.ReceiverState { return h.(*ping).State() }

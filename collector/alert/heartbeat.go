@@ -21,8 +21,9 @@ type ping struct {
 	every  time.Duration
 	client *http.Client
 
-	mu    sync.Mutex
-	state holdfast.ReceiverState // guarded by mu
+	mu      sync.Mutex
+	problem string    // guarded by mu: why the last one was not taken; empty: it was
+	since   time.Time // guarded by mu: of the first of those that were not
 }
 
 // Run pings at once and then every so often while alive answers true, until ctx
@@ -46,22 +47,29 @@ func (p *ping) Run(ctx context.Context, alive func() bool) {
 	}
 }
 
-// State says how the heartbeat does.
-func (p *ping) State() holdfast.ReceiverState {
+// Trouble says that the watcher has heard nothing for two heartbeats, and at least
+// troubleAfter: it has woken somebody, or soon will.
+func (p *ping) Trouble(now time.Time) (holdfast.Notice, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.state
+	if p.problem == "" || now.Sub(p.since) < max(2*p.every, troubleAfter) {
+		return holdfast.Notice{}, false
+	}
+	return holdfast.Notice{Text: "The heartbeat does not reach " + p.target + ": whoever watches it takes this collector for dead\n" + p.problem, Since: p.since}, true
 }
 
 func (p *ping) note(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state.Name, p.state.Type, p.state.Target = "heartbeat", "heartbeat", p.target
-	if err != nil {
-		p.state.Failed, p.state.Problem = time.Now(), err.Error()
-		return
+	switch {
+	case err == nil:
+		p.problem = ""
+	case p.problem == "":
+		p.since = time.Now()
+		fallthrough
+	default:
+		p.problem = err.Error()
 	}
-	p.state.Delivered, p.state.Problem = time.Now(), ""
 }
 
 func (p *ping) once(ctx context.Context) error {

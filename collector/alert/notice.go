@@ -69,7 +69,8 @@ type Routes struct {
 
 // Heartbeat tells an outside watcher that alerting works, so that silence of the
 // collector itself is noticed. Run works until ctx ends; it beats only while
-// alive answers true.
+// alive answers true. Trouble says what people should know of it, if anything.
 type Heartbeat interface {
 	Run(ctx context.Context, alive func() bool)
+	Trouble(now time.Time) (holdfast.Notice, bool)
 }

@@ -1,7 +1,6 @@
 package alert_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,9 +50,4 @@ func receivers(t *testing.T, yaml string, to string) []alert.Receiver {
 		t.Fatal(err)
 	}
 	return routes.Routes[0].Receivers
-}
-
-// contextOf returns a context a test ends itself.
-func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithCancel(t.Context())
 }

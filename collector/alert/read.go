@@ -188,6 +188,11 @@ func (m *Manager) Trouble() []holdfast.Notice {
 	if m.problem != "" {
 		list = append(list, holdfast.Notice{Text: "Alerts cannot be stored, and none is sent before they are: " + m.problem})
 	}
+	for _, h := range m.routes.Heartbeats {
+		if n, yes := h.Trouble(m.cfg.Now()); yes {
+			list = append(list, n)
+		}
+	}
 	waiting, dead := m.counts()
 	oldest := map[string]time.Time{}
 	for _, d := range m.outbox.dead {
