@@ -51,13 +51,9 @@ func (s alertSource) Validity(check string) (v holdfast.Duration) {
 	return v
 }
 
-// Target names what a check looks at, as its probe says; of a probe nobody knows
-// here, its name and settings.
+// Target names what a check looks at.
 func (s alertSource) Target(k *holdfast.Check) string {
-	if d, known := s.c.probes[k.Probe]; known {
-		return d.TargetOf(k.With)
-	}
-	return k.Probe + " " + string(k.With)
+	return s.c.Target(k)
 }
 
 // judging reports whether the judge goes round: heartbeats ask.

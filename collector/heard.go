@@ -1,6 +1,10 @@
 package collector
 
-import "time"
+import (
+	"time"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+)
 
 // Heard returns when each check looked last; zero: never by the agent it is placed
 // on, or there is no such check.
@@ -31,4 +35,13 @@ func (r *roster) heard(check string) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, r.slots[i].at).UTC()
+}
+
+// Target names what a check looks at, as its probe says; of a probe nobody knows
+// here, its name and settings.
+func (c *Collector) Target(k *holdfast.Check) string {
+	if d, known := c.probes[k.Probe]; known {
+		return d.TargetOf(k.With)
+	}
+	return k.Probe + " " + string(k.With)
 }

@@ -82,6 +82,8 @@ func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	s.addEstateAPI(a)
 	s.addChangesAPI(a)
 	s.addDeadlinesAPI(a)
+	s.addDataAPI(a)
+	s.addPathsAPI(a)
 	s.addCatalogueAPI(a)
 	s.addAgentsAPI(a)
 	s.addChecksAPI(a)

@@ -30,6 +30,8 @@ var shownPages = []struct{ name, path string }{
 	{"shop", "/services/shop"},
 	{"legacy", "/services/legacy"},
 	{"data", "/data"},
+	{"paths", "/paths"},
+	{"paths-list", "/paths?view=list"},
 	{"data-sorted", "/data?sort=-restored&only=problems&site=ams"},
 	{"alerts", "/alerts"},
 	{"alerts-acknowledged", "/alerts?tab=acknowledged"},

@@ -52,6 +52,8 @@ type ProtectedDataset struct {
 	Copies    []holdfast.CopyPosture `json:"copies"`
 
 	checks []string // who looks at each copy; "": nobody
+	held   int      // parts of 3-2-1-1-0 that hold
+	of     *holdfast.DataPosture
 }
 
 // DatasetScenario is what a disruption would leave of a dataset.
@@ -109,7 +111,7 @@ func datasets(postures []holdfast.Posture, catalogue *holdfast.Catalogue) []Prot
 func newDataset(p *holdfast.Posture, written *holdfast.Service, d *holdfast.DataPosture) ProtectedDataset {
 	row := ProtectedDataset{
 		Service: p.Name, Called: titleOf(p), Dataset: d.Dataset, Title: d.Title, Owner: p.Owner, Tier: p.Tier, Site: p.Site,
-		State: holdfast.NotJudged, Scenarios: []DatasetScenario{}, Offsite: d.Rule.Offsite, Onsite: d.Rule.Copies - d.Rule.Offsite,
+		State: holdfast.NotJudged, Scenarios: []DatasetScenario{}, of: d, Offsite: d.Rule.Offsite, Onsite: d.Rule.Copies - d.Rule.Offsite,
 		Hardened: d.Rule.Hardened, Copies: d.Copies,
 	}
 	for i := range p.Scenarios {
@@ -118,8 +120,7 @@ func newDataset(p *holdfast.Posture, written *holdfast.Service, d *holdfast.Data
 		}
 	}
 	row.stand(p)
-	row.Rule = ruleParts(d)
-	row.RuleMet = !slices.ContainsFunc(row.Rule, func(r RulePart) bool { return r.Verdict != holdfast.Met })
+	row.held, row.RuleMet = ruleHeld(d)
 	row.sumUp(written)
 	return row
 }
@@ -272,25 +273,22 @@ func whyNone(p *holdfast.Posture, scenario string) string {
 	return ""
 }
 
-// ruleParts holds a dataset against 3-2-1-1-0, part by part. A backup that was
-// never verified has shown no errors and no health either: unknown.
-func ruleParts(d *holdfast.DataPosture) []RulePart {
+// ruleHeld counts the parts of 3-2-1-1-0 that hold, and tells whether all do.
+func ruleHeld(d *holdfast.DataPosture) (held int, all bool) {
 	r := d.Rule
-	part := func(name string, want, have int, met, unmet string) RulePart {
-		p := RulePart{Part: name, Want: want, Have: int64(have), Verdict: holdfast.Met, Reason: met}
-		if have < want {
-			p.Verdict, p.Reason = holdfast.Unmet, unmet
+	verdict, _, _ := errorsOf(d)
+	for _, met := range []bool{r.Copies >= 3, r.Media >= 2, r.Offsite >= 1, r.Hardened >= 1, verdict == holdfast.Met} {
+		if met {
+			held++
 		}
-		return p
 	}
-	list := []RulePart{
-		part("copies", 3, r.Copies, fmt.Sprintf("%d copies, the primary included", r.Copies), fmt.Sprintf("%d of 3 copies, the primary included", r.Copies)),
-		part("media", 2, r.Media, fmt.Sprintf("%d media", r.Media), "all copies are on one medium"),
-		part("off-site", 1, r.Offsite, fmt.Sprintf("%d off-site", r.Offsite), "no copy is off-site"),
-		part("hardened", 1, r.Hardened, fmt.Sprintf("%d immutable or offline", r.Hardened), "no copy is immutable or offline"),
-	}
-	errors := RulePart{Part: "errors", Have: r.Errors, Verdict: holdfast.Met, Reason: "no errors at the last verification"}
-	var never []string
+	return held, held == 5
+}
+
+// errorsOf judges the last part. A backup that was never verified has shown no
+// errors and no health either: unknown; one that is seen to be bad has an error,
+// whoever saw it.
+func errorsOf(d *holdfast.DataPosture) (verdict holdfast.Verdict, never, bad []string) {
 	backups := 0
 	for i := range d.Copies {
 		c := &d.Copies[i]
@@ -300,16 +298,48 @@ func ruleParts(d *holdfast.DataPosture) []RulePart {
 		if backups++; c.Verified.IsZero() && c.Restored.IsZero() {
 			never = append(never, clip(c.Copy))
 		}
+		if c.Verdict == holdfast.Unmet {
+			bad = append(bad, clip(c.Copy))
+		}
 	}
 	switch {
-	case r.Errors > 0:
-		errors.Verdict, errors.Reason = holdfast.Unmet, fmt.Sprintf("%d errors at the last verification", r.Errors)
-	case backups == 0:
-		errors.Verdict, errors.Reason = holdfast.VerdictUnknown, "there is no backup to verify"
-	case len(never) > 0:
-		errors.Verdict, errors.Reason = holdfast.VerdictUnknown, enumerate(never)+" never verified"
+	case d.Rule.Errors > 0, len(bad) > 0:
+		return holdfast.Unmet, never, bad
+	case backups == 0, len(never) > 0:
+		return holdfast.VerdictUnknown, never, bad
 	}
-	return append(list, errors)
+	return holdfast.Met, nil, nil
+}
+
+// ruleParts holds a dataset against 3-2-1-1-0, part by part.
+func ruleParts(d *holdfast.DataPosture) []RulePart {
+	r := d.Rule
+	part := func(name string, want, have int, met, unmet string) RulePart {
+		p := RulePart{Part: name, Want: want, Have: int64(have), Verdict: holdfast.Met, Reason: met}
+		if have < want {
+			p.Verdict, p.Reason = holdfast.Unmet, unmet
+		}
+		return p
+	}
+	verdict, never, bad := errorsOf(d)
+	errors := RulePart{Part: "errors", Have: r.Errors, Verdict: verdict, Reason: "no errors at the last verification"}
+	switch {
+	case r.Errors > 0:
+		errors.Reason = fmt.Sprintf("%d errors at the last verification", r.Errors)
+	case len(bad) > 0:
+		errors.Reason = enumerate(bad) + " cannot be used as it is"
+	case len(never) > 0:
+		errors.Reason = enumerate(never) + " never verified"
+	case verdict != holdfast.Met:
+		errors.Reason = "there is no backup to verify"
+	}
+	return []RulePart{
+		part("copies", 3, r.Copies, fmt.Sprintf("%d copies, the primary included", r.Copies), fmt.Sprintf("%d of 3 copies, the primary included", r.Copies)),
+		part("media", 2, r.Media, fmt.Sprintf("%d media", r.Media), "all copies are on one medium"),
+		part("off-site", 1, r.Offsite, fmt.Sprintf("%d off-site", r.Offsite), "no copy is off-site"),
+		part("hardened", 1, r.Hardened, fmt.Sprintf("%d immutable or offline", r.Hardened), "no copy is immutable or offline"),
+		errors,
+	}
 }
 
 // sumUp fills in what is told of all copies together.
@@ -341,9 +371,9 @@ func (d *ProtectedDataset) sumUp(written *holdfast.Service) {
 	}
 }
 
-// hear replaces when a fact was new by when it was looked at last, in the copies of
-// rows that are shown.
-func hear(c Hearing, rows []ProtectedDataset) {
+// finish fills in what only rows that are shown need: 3-2-1-1-0 in words, and in
+// their copies when each was looked at last, instead of when a fact was new.
+func finish(c Hearing, rows []ProtectedDataset) {
 	var checks []string
 	for i := range rows {
 		checks = append(checks, rows[i].checks...)
@@ -351,6 +381,7 @@ func hear(c Hearing, rows []ProtectedDataset) {
 	times := c.Heard(checks)
 	for i := range rows {
 		d := &rows[i]
+		d.Rule = ruleParts(d.of)
 		d.Copies = slices.Clone(d.Copies) // those of the posture are not ours
 		never := false
 		for k, check := range d.checks {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,8 +37,8 @@ var copyColumns = []string{
 func (s *server) dataCSV(w http.ResponseWriter, r *http.Request) {
 	now := s.c.Now().UTC()
 	f := newDataFilter(r.URL.Query())
-	all := datasets(s.c.Postures(), s.c.Catalogue())
-	hear(s.c, all)
+	all := slices.Clone(s.datasets())
+	finish(s.c, all)
 	each := r.URL.Query().Get("each") == "copy"
 	columns, name := datasetColumns, "protected-data"
 	if each {

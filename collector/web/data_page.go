@@ -216,7 +216,7 @@ var dataOrders = map[string]dataOrder{
 	"copies": {func(a, b *ProtectedDataset, _ time.Time) int {
 		return cmp.Or(cmp.Compare(a.Hardened, b.Hardened), cmp.Compare(a.Offsite, b.Offsite), cmp.Compare(a.Onsite, b.Onsite))
 	}, true},
-	"rule":     {func(a, b *ProtectedDataset, _ time.Time) int { return cmp.Compare(a.held(), b.held()) }, true},
+	"rule":     {func(a, b *ProtectedDataset, _ time.Time) int { return cmp.Compare(a.held, b.held) }, true},
 	"verified": {func(a, b *ProtectedDataset, _ time.Time) int { return a.Verified.Compare(b.Verified) }, true},
 	"restored": {func(a, b *ProtectedDataset, _ time.Time) int { return a.Restored.Compare(b.Restored) }, true},
 	"size":     {func(a, b *ProtectedDataset, _ time.Time) int { return cmp.Compare(b.Bytes, a.Bytes) }, false},
@@ -247,16 +247,6 @@ func (d *ProtectedDataset) lossRank(now time.Time) float64 {
 		return s.rank(now)
 	}
 	return -1
-}
-
-// held counts the parts of 3-2-1-1-0 that hold.
-func (d *ProtectedDataset) held() (n int) {
-	for i := range d.Rule {
-		if d.Rule[i].Verdict == holdfast.Met {
-			n++
-		}
-	}
-	return n
 }
 
 // chosen returns what a filter shows, sorted as it says.
@@ -317,14 +307,15 @@ func (s *server) dataPage(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r) {
 		return
 	}
-	v := newDataView(datasets(s.c.Postures(), s.c.Catalogue()), s.c, s.c.Now(), newDataFilter(q))
+	v := newDataView(s.datasets(), s.c, s.c.Now(), newDataFilter(q))
 	s.show(w, r, http.StatusOK, "data", "Protected data", v)
 }
 
 // newDataView lays the datasets out, problems on top.
 func newDataView(all []ProtectedDataset, c Hearing, now time.Time, f dataFilter) *dataView {
 	if strings.TrimPrefix(f.Sort, "-") == "heard" {
-		hear(c, all)
+		all = slices.Clone(all)
+		finish(c, all)
 	}
 	v := &dataView{Filter: f, Total: len(all), Heads: f.heads()}
 	v.Filter.learn(all)
@@ -344,7 +335,7 @@ func newDataView(all []ProtectedDataset, c Hearing, now time.Time, f dataFilter)
 	for i, d := range shown {
 		rows[i] = *d
 	}
-	hear(c, rows)
+	finish(c, rows)
 	for i := range rows {
 		v.Rows = append(v.Rows, newDataRow(&rows[i], now))
 	}
@@ -408,6 +399,7 @@ func (v *dataView) tally(all []ProtectedDataset, f dataFilter, now time.Time) {
 	counts := map[holdfast.State]int{}
 	met, restored := 0, 0
 	var losing *ProtectedDataset
+	most := 0.0
 	for i := range all {
 		d := &all[i]
 		counts[d.State]++
@@ -417,8 +409,8 @@ func (v *dataView) tally(all []ProtectedDataset, f dataFilter, now time.Time) {
 		if !d.Restored.IsZero() {
 			restored++
 		}
-		if losing == nil || d.lossRank(now) > losing.lossRank(now) {
-			losing = d
+		if r := d.lossRank(now); losing == nil || r > most {
+			losing, most = d, r
 		}
 	}
 	only := func(key string) string { return dataFilter{Only: key}.at("/data") }
@@ -487,9 +479,21 @@ func newDataRow(d *ProtectedDataset, now time.Time) dataRow {
 		row.Details = append(row.Details, c)
 	}
 	for i := range d.Scenarios {
-		row.Places = append(row.Places, newPlaceRow(&d.Scenarios[i], now))
+		row.place(newPlaceRow(&d.Scenarios[i], now))
 	}
 	return row
+}
+
+// place adds a scenario; those that are alike are told together.
+func (r *dataRow) place(p placeRow) {
+	for i := range r.Places {
+		o := &r.Places[i]
+		if o.State == p.State && o.Path == p.Path && o.Copy == p.Copy && o.Loss == p.Loss && o.Say == p.Say {
+			o.Title += ", " + p.Title
+			return
+		}
+	}
+	r.Places = append(r.Places, p)
 }
 
 func newPlaceRow(s *DatasetScenario, now time.Time) placeRow {

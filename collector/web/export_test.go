@@ -16,6 +16,3 @@ func Muxes(c Collector) (mux, inside *http.ServeMux, err error) {
 	s := &server{c: c, pages: &pages{}, logins: newLimiter()}
 	return s.routes()
 }
-
-// Datasets is what the page, the CSV and the API show of data, before it is filtered.
-var Datasets = datasets

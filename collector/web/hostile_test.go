@@ -125,7 +125,7 @@ func TestHostileTexts(t *testing.T) {
 			e.catalogue.Policy.Name = bad
 			e.catalogue.Policy.Tiers[0].Intact = holdfast.Duration(time.Minute)
 			h := handler(t, e)
-			for _, target := range []string{"/", "/?group=owner", "/?view=wall", "/services/shop", "/services/payments", "/services/legacy", "/agents", "/agents?q=" + escape(bad) + "&standing=" + escape(bad), "/agents/" + escape(bad), "/data", "/data?q=" + escape(bad) + "&service=" + escape(bad) + "&sort=" + escape(bad), "/?q=" + escape(bad), "/services/" + escape(bad), "/login?key=" + escape(bad) + "&to=" + escape(bad)} {
+			for _, target := range []string{"/", "/?group=owner", "/?view=wall", "/services/shop", "/services/payments", "/services/legacy", "/agents", "/agents?q=" + escape(bad) + "&standing=" + escape(bad), "/agents/" + escape(bad), "/data", "/paths", "/paths?view=list&q=" + escape(bad) + "&scenario=" + escape(bad), "/data?q=" + escape(bad) + "&service=" + escape(bad) + "&sort=" + escape(bad), "/?q=" + escape(bad), "/services/" + escape(bad), "/login?key=" + escape(bad) + "&to=" + escape(bad)} {
 				resp := ask(t, h, "viewer", "GET", target, "")
 				if resp.StatusCode != http.StatusOK && !strings.HasPrefix(target, "/services/%") && !strings.HasPrefix(target, "/agents/%") {
 					t.Fatalf("%.40s: got %d", target, resp.StatusCode)

@@ -30,6 +30,7 @@ type entry struct {
 var menu = []entry{
 	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "wall"}},
 	{Page: "data", Path: "/data", Title: "Protected data", Key: "d"},
+	{Page: "paths", Path: "/paths", Title: "Recovery paths", Key: "p"},
 	{Page: "alerts", Path: "/alerts", Title: "Alerts", Key: "l"},
 	{Page: "agents", Path: "/agents", Title: "Agents", Key: "a", Under: []string{"agent"}},
 	{Page: "settings", Path: "/settings", Title: "Settings", Key: "s", Under: []string{"secret"}},

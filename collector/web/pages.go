@@ -57,7 +57,7 @@ func newPages(now func() time.Time) (*pages, error) {
 	funcs := words(now)
 	funcs["build"] = func() string { return p.build }
 	funcs["asset"] = func(name string) string { return "/static/" + name + "?v=" + p.files[name].hash }
-	for _, page := range []string{"overview", "service", "data", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
+	for _, page := range []string{"overview", "service", "data", "paths", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
 		t, err := template.New(page).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/charts.html", "templates/"+page+".html")
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", page, err)
@@ -117,6 +117,7 @@ func (s *server) addPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /services/{name}", s.servicePage)
 	mux.HandleFunc("GET /data", s.dataPage)
 	mux.HandleFunc("GET /data.csv", s.dataCSV)
+	mux.HandleFunc("GET /paths", s.pathsPage)
 	mux.HandleFunc("GET /agents", s.agentsPage)
 	mux.HandleFunc("GET /agents/{name}", s.agentPage)
 	s.addAlertsPages(mux)

@@ -272,7 +272,7 @@ func TestService(t *testing.T) {
 func TestWellFormed(t *testing.T) {
 	e := newEstate(t, at(noon), troubled(noon))
 	h := handler(t, e)
-	targets := []string{"/", "/?group=owner", "/?view=wall", "/data", "/data?sort=-size&only=rule", "/agents"}
+	targets := []string{"/", "/?group=owner", "/?view=wall", "/data", "/paths", "/paths?view=list", "/paths?scenario=site-loss&state=stale", "/data?sort=-size&only=rule", "/agents"}
 	for _, p := range e.postures {
 		targets = append(targets, "/services/"+p.Name)
 	}

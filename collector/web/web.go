@@ -41,6 +41,7 @@ type Collector interface {
 	Hearing
 	Alerting
 	Sighted
+	Targeting
 
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
 	// within target now, with proof".
@@ -87,6 +88,9 @@ type server struct {
 	badges  *limiter
 	tests   tested
 	streams atomic.Int64 // open event streams
+
+	protected memo[[]ProtectedDataset]
+	walked    memo[*recovery]
 }
 
 // New returns the handler of the pages' port. Hosts are the names, besides those
