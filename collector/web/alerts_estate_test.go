@@ -35,6 +35,7 @@ func newDesk(now time.Time) desk {
 	had.Ack = &holdfast.Acknowledgement{By: "dana", Note: "booked for tonight", At: now.Add(-time.Hour), Until: now.Add(5 * time.Hour)}
 	hushed.ID, hushed.Kind, hushed.What, hushed.Silenced, hushed.Quiet = "a-quiet", holdfast.NeedFailed, "Host db1 has too little room", []string{"s-holds"}, "maintenance by ada until 18:00: kernel update"
 	ended.ID, ended.Kind, ended.What, ended.Status, ended.Resolved = "a-ended", holdfast.AgentSilent, "Agent dr1 is silent", holdfast.AlertResolved, now.Add(-26*time.Hour)
+	ended.Since = now.Add(-31 * time.Hour)
 	blip.ID, blip.What, blip.Status, blip.Fired = "a-pending", "May become one", holdfast.AlertPending, time.Time{}
 	return desk{
 		alerts: []holdfast.Alert{a, had, hushed, ended, blip},
