@@ -26,7 +26,7 @@ func estate() Dashboard {
 		UID: "holdfast-estate", Title: "Holdfast: estate",
 		Description: "Could we recover what matters, and what stands in the way? Posture, not service health.",
 		Variables:   []Variable{datasource, tierVariable},
-		Rows:        []Row{estateNow(), estateWhy(), estateCollector()},
+		Rows:        []Row{estateNow(), estateWhy(), estateAlerts(), estateCollector()},
 	}
 }
 
@@ -100,6 +100,20 @@ func estateWhy() Row {
 		},
 		points, causes, next, exposed, slow,
 	}}
+}
+
+func estateAlerts() Row {
+	kinds := Panel{
+		Title: "Alerts that fire", Question: "What has Holdfast itself found worth waking somebody for? Alerts by kind, each one root cause; quiet ones are counted.",
+		Type: "bargauge", Unit: "none", Width: 8, Height: 8, None: "no alert fires",
+		Queries: []Query{{`sort_desc(sum by (kind) (holdfast_alerts{status="firing"}) > 0)`, "{{kind}}"}},
+	}
+	sent := series("Notices taken", "Does anybody hear of it? Notices that receivers of each type took.", "ops", Query{`sum by (receiver) (rate(holdfast_notices_sent_total[$__rate_interval]))`, "{{receiver}}"})
+	sent.Width = 8
+	waiting := stat("Notices on their way", "How many notices has a receiver not taken yet? They are tried again for a day.", "none", nil, Query{`sum(holdfast_notices_waiting)`, ""})
+	dead := stat("Notices given up", "How many notices did a receiver refuse for good? They wait for a person.", "none", bad, Query{`sum(holdfast_notices_dead)`, ""})
+	waiting.Height, dead.Height = 8, 8
+	return Row{"Who is woken?", []Panel{kinds, waiting, dead, sent}}
 }
 
 func estateCollector() Row {
