@@ -21,6 +21,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
 // The files of an agent's data folder, beside those of its identity.
@@ -58,6 +59,7 @@ type Agent struct {
 	looker    *looker
 	scheduler *Scheduler
 	results   chan Result
+	runs      *runs
 
 	// Set by Run before anything else runs.
 	identity *Identity
@@ -70,7 +72,7 @@ type Agent struct {
 // New opens an agent's data folder for this process alone and prepares what it
 // needs. Nothing runs yet. The caller calls Run, or Close.
 func New(o Options) (*Agent, error) {
-	a := &Agent{config: o.Config, version: o.Version, token: o.Token, log: o.Log, started: time.Now().UTC(), results: make(chan Result)}
+	a := &Agent{config: o.Config, version: o.Version, token: o.Token, log: o.Log, started: time.Now().UTC(), results: make(chan Result), runs: newRuns(time.Now)}
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -118,9 +120,17 @@ func (a *Agent) open(o Options) (err error) {
 // look runs a check and hands what it saw to gather, which takes results until
 // the scheduler has ended.
 func (a *Agent) look(ctx context.Context, check holdfast.Check) {
+	ctx = probe.WithProgress(ctx, func(p holdfast.Phase) { a.runs.comes(check.ID, p) })
 	if o, ok := a.looker.look(ctx, check); ok {
+		a.runs.saw(&o)
 		a.results <- Result{check, o}
 	}
+}
+
+// runNow runs a check that the collector asked for.
+func (a *Agent) runNow(ctx context.Context, check string) {
+	a.runs.ask(check)
+	a.scheduler.RunNow(ctx, check, func(state holdfast.RunState, since time.Time) { a.runs.stands(check, state, since) })
 }
 
 // Close frees what New took. Run does it too.

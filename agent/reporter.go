@@ -60,7 +60,8 @@ type SpoolState struct {
 	Dropped uint64 // reports given up unacknowledged because the spool was full
 }
 
-// ReporterConfig is what a reporter is made of. All but Kept is required. The
+// ReporterConfig is what a reporter is made of. All but Kept, Runs and RunNews is
+// required. The
 // functions are called from the reporter's own goroutine and must not block long.
 type ReporterConfig struct {
 	Data     string // the agent's data folder
@@ -74,6 +75,9 @@ type ReporterConfig struct {
 	Assign func(holdfast.Assignment)  // takes a new assignment, all of it
 	Run    func(check string)         // is asked to run a check at once
 	Health func() holdfast.AgentState // says Refused, Spooled and Plugins
+
+	Runs    func(all bool) []holdfast.Running // how the checks fare that were asked for: all of them, or what is new
+	RunNews <-chan struct{}                   // gives a value when something is new
 }
 
 // Reporter keeps a session with the collector: it sends what the spool holds,

@@ -48,6 +48,7 @@ type talk struct {
 	behind     uint64      // the last one up to start that was sent in order
 	renewal    *time.Timer //
 	closing    bool        // nothing more is sent: a new session is due
+	tells      bool        // the collector takes word of runs
 	linger     <-chan time.Time
 	resends    int // since the last acknowledgement
 
@@ -124,6 +125,8 @@ func (t *talk) hold(ctx context.Context) error {
 		case <-t.r.c.Spool.Appended():
 		case <-t.r.healthy:
 			err = t.health()
+		case <-t.r.c.RunNews:
+			err = t.runs(false)
 		case <-t.renewal.C:
 			t.renew(ctx)
 		case <-t.linger:
@@ -170,7 +173,11 @@ func (t *talk) greet(ctx context.Context) error {
 	t.choose = len(w.GetBeyond()) < holdfast.MaxRanges/2 // else close gaps before making more
 	t.r.change(func(s *ReporterState) { s.Connected, s.Problem, s.Since = true, "", time.Now() })
 	t.r.c.Log.Info("session with the collector", "address", t.r.c.Address, "waiting", t.r.c.Spool.State().Waiting)
-	return t.health()
+	t.tells = w.GetWireVersion() >= 2 && t.r.c.Runs != nil
+	if err := t.health(); err != nil {
+		return err
+	}
+	return t.runs(true)
 }
 
 // chooseNewest finds the reports that say the newest of every assigned check, and
@@ -368,9 +375,10 @@ func (t *talk) take(m *wirepb.Down) error {
 		t.r.assign(a)
 		t.r.c.Assign(a)
 	case *wirepb.Down_Run:
-		if _, mine := t.r.numbers[m.Run.GetCheck()]; mine {
-			t.r.c.Run(m.Run.GetCheck())
+		if _, mine := t.r.numbers[m.Run.GetCheck()]; !mine {
+			return t.running(holdfast.Running{Check: m.Run.GetCheck(), State: holdfast.RunDropped})
 		}
+		t.r.c.Run(m.Run.GetCheck())
 	case *wirepb.Down_Ping:
 		return t.pong(m.Ping.GetNow())
 	}
@@ -421,6 +429,29 @@ func (t *talk) pong(echo int64) error {
 func (t *talk) health() error {
 	h := wire.FromHealth(t.r.c.Health())
 	if err := t.stream.Send(&wirepb.Up{Message: &wirepb.Up_Health{Health: h}}); err != nil {
+		return t.over()
+	}
+	return nil
+}
+
+// runs says how the checks fare that the collector asked for.
+func (t *talk) runs(all bool) error {
+	if !t.tells {
+		return nil
+	}
+	for _, r := range t.r.c.Runs(all) {
+		if err := t.running(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *talk) running(r holdfast.Running) error {
+	if !t.tells {
+		return nil
+	}
+	if err := t.stream.Send(&wirepb.Up{Message: &wirepb.Up_Running{Running: wire.FromRunning(r)}}); err != nil {
 		return t.over()
 	}
 	return nil

@@ -29,6 +29,7 @@ type judge struct {
 	applied  []applied
 	news     chan struct{} // holds one
 	states   []holdfast.AgentState
+	runs     []holdfast.Running // as they were told
 }
 
 type applied struct {
@@ -65,6 +66,16 @@ func (j *judge) Assignment(string) *holdfast.Assignment {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.assigned
+}
+
+func (j *judge) Running(_ string, r holdfast.Running) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.runs = append(j.runs, r)
+	select {
+	case j.news <- struct{}{}:
+	default:
+	}
 }
 
 func (j *judge) Agent(s holdfast.AgentState) {
@@ -320,6 +331,47 @@ func (p *probing) waitEmpty() {
 		}
 	}
 	p.t.Fatalf("reports still wait: %+v", p.spool.State())
+}
+
+// TestRunsAreTold: what becomes of a run goes up as it changes, and once more where
+// a session begins; a check that is not this agent's is answered too.
+func TestRunsAreTold(t *testing.T) {
+	j := newJudge("a")
+	c := serve(t, j)
+	p := join(t, c, "db1")
+	news := make(chan struct{}, 1)
+	said := []holdfast.Running{{Check: "old", State: holdfast.RunRunning, Started: time.Now().Add(-time.Minute)}} // of before the session
+	var mu sync.Mutex
+	p.config.RunNews = news
+	p.config.Runs = func(bool) []holdfast.Running {
+		mu.Lock()
+		defer mu.Unlock()
+		list := said
+		said = nil
+		return list
+	}
+	p.run()
+	j.wait(t, "the run of before", func() bool { return len(j.runs) == 1 && j.runs[0].Check == "old" })
+	if err := c.Run("db1", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-p.asked; got != "a" {
+		t.Fatalf("asked for %q, want a", got)
+	}
+	mu.Lock()
+	said = []holdfast.Running{
+		{Check: "a", State: holdfast.RunRunning, Started: time.Now(), Phase: &holdfast.Phase{Name: "restore", Done: 1, Total: 2}},
+		{Check: "a", State: holdfast.RunDone, Outcome: holdfast.OK, Summary: "all of it"},
+	}
+	mu.Unlock()
+	news <- struct{}{}
+	j.wait(t, "its end", func() bool { return len(j.runs) == 3 })
+	if r := j.runs[1]; r.State != holdfast.RunRunning || r.Phase == nil || *r.Phase != (holdfast.Phase{Name: "restore", Done: 1, Total: 2}) || time.Since(r.Started) > time.Minute {
+		t.Errorf("while it ran: got %+v", r)
+	}
+	if r := j.runs[2]; r.State != holdfast.RunDone || r.Outcome != holdfast.OK || r.Summary != "all of it" {
+		t.Errorf("its end: got %+v", r)
+	}
 }
 
 // TestExactlyOnce cuts connections with a reset at random places, mid-report and

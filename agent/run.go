@@ -37,8 +37,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		Data: a.config.Data, Address: a.config.Join, Identity: a.identity, Spool: a.spool, Version: a.version, Log: a.log,
 		Kept:   a.assignment,
 		Assign: func(as holdfast.Assignment) { a.assign(ctx, as) },
-		Run:    func(check string) { a.scheduler.RunNow(ctx, check) },
+		Run:    func(check string) { a.runNow(ctx, check) },
 		Health: a.health,
+		Runs:   a.runs.tell, RunNews: a.runs.news,
 	})
 	a.log.Info("agent begins", "agent", a.identity.Name(), "collector", a.config.Join,
 		"checks_kept", len(a.assignment.Checks), "reports_waiting", a.spool.State().Waiting)

@@ -42,7 +42,7 @@ type Scheduler struct {
 	log     *slog.Logger
 
 	assign chan assigned
-	now    chan string
+	now    chan asked
 	done   chan *job
 
 	jobs    map[string]*job
@@ -58,6 +58,17 @@ type assigned struct {
 	ages   map[string]time.Duration
 }
 
+// asked is a check that somebody wants to run at once.
+type asked struct {
+	check string
+	tell  Teller
+}
+
+// Teller hears how a run that was asked for fares: waiting, running, and in the end
+// done, or dropped where the check is not on the schedule or leaves it. Since is
+// when it began; zero: it has not. It is called from the scheduler's goroutine and must not block.
+type Teller func(state holdfast.RunState, since time.Time)
+
 // job is one check on the schedule.
 type job struct {
 	check   holdfast.Check
@@ -66,6 +77,18 @@ type job struct {
 	due     time.Duration
 	waiting bool               // in a queue
 	cancel  context.CancelFunc // nil: not running
+	began   time.Time          // while it runs
+	tell    []Teller           // of those who asked for a run and have not heard its end
+}
+
+// says tells everybody who asked; an end is told once.
+func (j *job) says(state holdfast.RunState) {
+	for _, tell := range j.tell {
+		tell(state, j.began)
+	}
+	if !state.Live() {
+		j.tell = nil
+	}
 }
 
 // NewScheduler returns a scheduler that has nothing to do yet. Look is called
@@ -75,7 +98,7 @@ func NewScheduler(agent string, look func(context.Context, holdfast.Check), cost
 	elapsed func() time.Duration, jitter *rand.Rand, log *slog.Logger) *Scheduler {
 	return &Scheduler{
 		agent: agent, look: look, cost: cost, elapsed: elapsed, jitter: jitter, log: log,
-		assign: make(chan assigned), now: make(chan string), done: make(chan *job),
+		assign: make(chan assigned), now: make(chan asked), done: make(chan *job),
 		jobs: map[string]*job{}, queues: map[holdfast.Cost][]*job{}, running: map[holdfast.Cost]int{},
 		busy: map[string]*job{},
 	}
@@ -91,11 +114,15 @@ func (s *Scheduler) Assign(ctx context.Context, checks []holdfast.Check, ages ma
 	}
 }
 
-// RunNow runs a check at once, or as soon as there is room. A check that is
-// running or unknown is left alone.
-func (s *Scheduler) RunNow(ctx context.Context, id string) {
+// RunNow runs a check at once, or as soon as there is room: the bounds of its class
+// hold for it as well. The run of one that is running already counts. Tell may be
+// nil.
+func (s *Scheduler) RunNow(ctx context.Context, id string, tell Teller) {
+	if tell == nil {
+		tell = func(holdfast.RunState, time.Time) {}
+	}
 	select {
-	case s.now <- id:
+	case s.now <- asked{id, tell}:
 	case <-ctx.Done():
 	}
 }
@@ -109,8 +136,8 @@ func (s *Scheduler) Run(ctx context.Context) {
 		select {
 		case a := <-s.assign:
 			s.apply(a)
-		case id := <-s.now:
-			s.runNow(id)
+		case a := <-s.now:
+			s.runNow(a)
 		case j := <-s.done:
 			s.finished(j)
 		case <-alarm.C:
@@ -171,12 +198,28 @@ func (s *Scheduler) drop(j *job) {
 		j.cancel()
 	}
 	s.queues[j.cost] = slices.DeleteFunc(s.queues[j.cost], func(k *job) bool { return k == j })
+	j.says(holdfast.RunDropped)
 }
 
-func (s *Scheduler) runNow(id string) {
-	if j := s.jobs[id]; j != nil && s.busy[id] == nil && !j.waiting {
+func (s *Scheduler) runNow(a asked) {
+	j := s.jobs[a.check]
+	if j == nil {
+		a.tell(holdfast.RunDropped, time.Time{})
+		return
+	}
+	j.tell = append(j.tell, a.tell)
+	busy := s.busy[a.check]
+	if busy == j {
+		j.says(holdfast.RunRunning)
+		return
+	}
+	switch {
+	case busy != nil: // the run of the check as it was before has yet to end
+		j.due = s.elapsed()
+	case !j.waiting:
 		s.wait(j)
 	}
+	j.says(holdfast.RunWaiting)
 }
 
 func (s *Scheduler) wait(j *job) {
@@ -190,6 +233,8 @@ func (s *Scheduler) finished(j *job) {
 	j.cancel = nil
 	s.running[j.cost]--
 	delete(s.busy, j.check.ID)
+	j.says(holdfast.RunDone)
+	j.began = time.Time{}
 }
 
 // startDue starts what is due and has room, and returns how long there is
@@ -242,6 +287,8 @@ func (s *Scheduler) start(ctx context.Context, j *job) {
 	j.waiting = false
 	s.running[j.cost]++
 	s.busy[j.check.ID] = j
+	j.began = time.Now()
+	j.says(holdfast.RunRunning)
 	go func() {
 		s.look(ctx, j.check)
 		s.done <- j

@@ -284,8 +284,8 @@ func TestSchedulerLeavesUnchangedChecksAlone(t *testing.T) {
 			after(time.Second)
 		}
 		began := b.ran("keep")[0]
-		b.RunNow(t.Context(), "change")
-		b.RunNow(t.Context(), "drop")
+		b.RunNow(t.Context(), "change", nil)
+		b.RunNow(t.Context(), "drop", nil)
 		synctest.Wait()
 		b.ran("change")
 		b.ran("drop")
@@ -320,18 +320,66 @@ func TestSchedulerRunsNow(t *testing.T) {
 		b.ran("a")
 		at := b.elapsed()
 		for range 5 {
-			b.RunNow(t.Context(), "a")
+			b.RunNow(t.Context(), "a", nil)
 		}
-		b.RunNow(t.Context(), "nobody")
+		b.RunNow(t.Context(), "nobody", nil)
 		after(time.Second)
 		if diff := cmp.Diff(b.ran("a"), []time.Duration{at}); diff != "" {
 			t.Errorf("five requests (-got +want one run at once):\n%s", diff)
 		}
 		after(10 * time.Second)
-		b.RunNow(t.Context(), "a")
+		b.RunNow(t.Context(), "a", nil)
 		after(time.Second)
 		if got := b.ran("a"); len(got) != 1 {
 			t.Errorf("a later request gave %d runs, want one", len(got))
+		}
+	})
+}
+
+// TestSchedulerTellsWhoAsked: a run that was asked for is told of until it ends,
+// also where it waits for others, was under way already, or its check is replaced.
+func TestSchedulerTellsWhoAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.takes = map[string]time.Duration{"p": 5 * time.Second}
+		b.costs = map[string]holdfast.Cost{"p": holdfast.Heavy}
+		a, c := checkEvery("a", "p", time.Hour), checkEvery("c", "p", time.Hour)
+		b.Assign(t.Context(), []holdfast.Check{a, c}, map[string]time.Duration{"a": time.Minute, "c": time.Minute})
+		var mu sync.Mutex
+		said := map[string][]string{}
+		ask := func(id, as string) {
+			b.RunNow(t.Context(), id, func(s holdfast.RunState, since time.Time) {
+				mu.Lock()
+				defer mu.Unlock()
+				if s == holdfast.RunWaiting && !since.IsZero() || s == holdfast.RunRunning && since.IsZero() {
+					t.Errorf("%s %s since %v: want the instant it began, once it has", as, s, since)
+				}
+				said[as] = append(said[as], fmt.Sprintf("%s at %s", s, b.elapsed()))
+			})
+			synctest.Wait()
+		}
+		ask("a", "first")
+		ask("c", "waits for a")
+		after(2 * time.Second)
+		ask("a", "joins")
+		ask("nobody", "unknown")
+		after(time.Minute - 2*time.Second)
+		ask("a", "replaced")
+		changed := a
+		changed.With = `{"x":1}`
+		b.Assign(t.Context(), []holdfast.Check{changed, c}, map[string]time.Duration{"c": time.Minute})
+		after(10 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		want := map[string][]string{
+			"first":       {"waiting at 0s", "running at 0s", "running at 2s", "done at 5s"},
+			"waits for a": {"waiting at 0s", "running at 5s", "done at 10s"},
+			"joins":       {"running at 2s", "done at 5s"},
+			"unknown":     {"dropped at 2s"},
+			"replaced":    {"waiting at 1m0s", "running at 1m0s", "dropped at 1m0s"},
+		}
+		if diff := cmp.Diff(want, said); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
 		}
 	})
 }

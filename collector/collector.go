@@ -45,6 +45,7 @@ type Collector struct {
 	agents   *agents
 	ingest   *ingest.Server
 	alerts   *alerts
+	runs     *runs
 	access   *access
 	openid   *openid.Provider // nil: none is set up
 	started  time.Time
@@ -83,7 +84,9 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	c.access = newAccess(c.store, c.now, log)
 	c.estate = newEstate(log, c.now)
 	c.estate.saved = c.saveTransitions
+	c.runs = newRuns(c.now, c.estate.announce)
 	c.intake = newIntake(log, c.store, c.estate, c.count)
+	c.intake.reported = func(reports []*ingest.Report) { c.runs.reported(reports, c.intake.latest) }
 	c.estate.busy = c.intake.busy
 	if err := c.newAlerts(ctx); err != nil {
 		c.close()

@@ -29,10 +29,14 @@ func (k core) Agent(s holdfast.AgentState) {
 		k.c.log.Info("agent connected", "agent", is.Name, "host", is.Host, "version", is.Version)
 	case was.Connected && !is.Connected:
 		k.c.log.Warn("agent silent", "agent", is.Name, "checks", len(k.c.agents.assignment(is.Name).Checks))
+		k.c.runs.gone(is.Name)
 	}
 	k.c.agentStands(was, is)
 	k.c.estate.changes.publish()
 }
+
+// Running takes what an agent says of a run it was asked for.
+func (k core) Running(agent string, r holdfast.Running) { k.c.runs.told(agent, r) }
 
 // watchedIdentities is the store's identities; the collector hears of changes.
 type watchedIdentities struct {

@@ -259,6 +259,14 @@ func (e *estate) judgeOne(name string) (m transition, ok bool) {
 	return transition{was.state, is, now}, was != e.standing[name]
 }
 
+// announce tells readers of a change that is none of a posture.
+func (e *estate) announce() {
+	e.mu.Lock()
+	e.revision++
+	e.mu.Unlock()
+	e.changes.publish()
+}
+
 // rejudge marks every service.
 func (e *estate) rejudge() {
 	e.mu.Lock()

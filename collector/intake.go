@@ -28,6 +28,8 @@ type intake struct {
 	estate *estate
 	count  *counters
 	queue  chan *ingest.Report
+	// reported hears of reports that are durable, before they are answered.
+	reported func([]*ingest.Report)
 
 	mu      sync.RWMutex
 	durable map[string]durable // guarded by mu, by agent
@@ -42,6 +44,7 @@ type intake struct {
 	observed []store.Observed
 
 	touched map[string]bool // run's own: checks to judge anew
+	marks   marks           // run's own: what of every copy and test is in the history for people
 	said    []news          // run's own: scratch of read
 	hot     []byte          // run's own: scratch of batch
 }
@@ -58,6 +61,7 @@ func newIntake(log *slog.Logger, st store.Live, e *estate, count *counters) *int
 		queue:   make(chan *ingest.Report, 4*groupSize),
 		durable: map[string]durable{},
 		rosters: map[string]*roster{}, moved: map[string]*roster{}, unsaved: map[string]bool{}, touched: map[string]bool{},
+		marks: marks{}, reported: func([]*ingest.Report) {},
 	}
 }
 
@@ -233,6 +237,7 @@ func (in *intake) answer(taken []*ingest.Report, err error) {
 		in.observed = nil
 		in.count.stored.Inc()
 		in.count.reports.Add(float64(len(taken)))
+		in.reported(taken)
 	}
 	results := 0
 	for _, r := range taken {
@@ -340,9 +345,13 @@ func (in *intake) learn(ro *roster, s *slot, r *ingest.Report, n *news) {
 	if behind {
 		was = &s.behind
 	}
-	if *was != n.seen.Outcome {
+	if notable, turned := in.marks.note(&n.seen), *was != n.seen.Outcome; notable || turned {
 		*was = n.seen.Outcome
-		in.observed = append(in.observed, store.Observed{At: r.Received, Check: s.check, Value: encodeObserved(n.seen)})
+		kept := n.seen
+		if !turned && kept.Verification == nil && kept.Restoration == nil { // one point of many
+			kept.Raw, kept.Facts, kept.Measures = "", nil, nil
+		}
+		in.observed = append(in.observed, store.Observed{At: r.Received, Check: s.check, Value: encodeObserved(kept)})
 	}
 	if behind {
 		return

@@ -185,15 +185,6 @@ func has[T any](list []T, is func(*T) bool) bool {
 	return false
 }
 
-// RunCheck asks the agent of a check to run it at once; the agent's own policy
-// still decides.
-func (c *Collector) RunCheck(check string) error {
-	if k := c.Catalogue().Check(check); k != nil {
-		return c.ingest.Run(k.On, check)
-	}
-	return fmt.Errorf("%w: there is no check %q in the catalogue", holdfast.ErrInvalid, check)
-}
-
 // Ready reports whether reports are taken and services judged.
 func (c *Collector) Ready() bool { return c.estate.judgedAll() }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/wire/wirepb"
@@ -12,7 +13,8 @@ import (
 // collector serves its own and every older one listed.
 //
 //	1  2026-11-21  first
-const Version = 1
+//	2  2026-11-22  an agent says how a run that was asked for fares (Up.running)
+const Version = 2
 
 // Bounds of what travels between an agent and its collector.
 const (
@@ -76,6 +78,44 @@ func ToHealth(m *wirepb.Health, s *holdfast.AgentState) {
 		s.Plugins = append(s.Plugins, holdfast.PluginHealth{Name: p.GetName(), Running: p.GetRunning(),
 			Restarts: int(p.GetRestarts()), Failed: toTime(p.GetFailed()), Problem: p.GetProblem()})
 	}
+}
+
+// runStates are the states of a run that an agent can tell.
+var runStates = map[wirepb.Running_State]holdfast.RunState{
+	wirepb.Running_WAITING: holdfast.RunWaiting, wirepb.Running_RUNNING: holdfast.RunRunning,
+	wirepb.Running_DONE: holdfast.RunDone, wirepb.Running_DROPPED: holdfast.RunDropped,
+}
+
+// FromRunning writes how a run that was asked for fares.
+func FromRunning(r holdfast.Running) *wirepb.Running {
+	m := &wirepb.Running{Check: text(r.Check), Started: fromTime(r.Started), Outcome: text(string(r.Outcome)), Reason: text(string(r.Reason)), Summary: text(r.Summary)}
+	for state, s := range runStates {
+		if s == r.State {
+			m.State = state
+		}
+	}
+	if r.Phase != nil {
+		m.Phase = FromPhase(*r.Phase)
+	}
+	return m
+}
+
+// ToRunning reads how a run that was asked for fares. A state of a later version
+// is "".
+func ToRunning(m *wirepb.Running) (holdfast.Running, error) {
+	r := holdfast.Running{Check: m.GetCheck(), State: runStates[m.GetState()], Started: toTime(m.GetStarted()),
+		Outcome: holdfast.Outcome(m.GetOutcome()), Reason: holdfast.Reason(m.GetReason()), Summary: m.GetSummary()}
+	if p := m.GetPhase(); p != nil {
+		phase := ToPhase(p)
+		r.Phase = &phase
+	}
+	if most := max(len(r.Check), len(m.GetPhase().GetName()), len(r.Reason), len(r.Summary)); most > holdfast.MaxText {
+		return r, fmt.Errorf("word of a run with a text of %d bytes, at most %d", most, holdfast.MaxText)
+	}
+	if r.Outcome != "" && !slices.Contains(holdfast.Outcomes, r.Outcome) {
+		return r, fmt.Errorf("word of a run: %q is no outcome", r.Outcome)
+	}
+	return r, nil
 }
 
 // FromProgress writes progress into a Welcome.

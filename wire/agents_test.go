@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,5 +55,39 @@ func TestProgressEveryField(t *testing.T) {
 	wire.FromProgress(want, &m)
 	if diff := cmp.Diff(want, wire.ToProgress(&m)); diff != "" {
 		t.Errorf("progress changes on the wire (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunningEveryField(t *testing.T) {
+	var want holdfast.Running
+	var n int64
+	fill(reflect.ValueOf(&want).Elem(), &n)
+	want.Outcome = holdfast.Failed
+	for _, want.State = range []holdfast.RunState{holdfast.RunWaiting, holdfast.RunRunning, holdfast.RunDone, holdfast.RunDropped} {
+		m := wire.FromRunning(want)
+		allSet(t, m.ProtoReflect())
+		got, err := wire.ToRunning(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("word of a run changes on the wire (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestRunningIsBounded(t *testing.T) {
+	for name, m := range map[string]*wirepb.Running{
+		"a long check":   {Check: strings.Repeat("x", holdfast.MaxText+1)},
+		"a long summary": {Summary: strings.Repeat("x", holdfast.MaxText+1)},
+		"a long phase":   {Phase: &wirepb.Phase{Name: strings.Repeat("x", holdfast.MaxText+1)}},
+		"no outcome":     {Outcome: "splendid"},
+	} {
+		if r, err := wire.ToRunning(m); err == nil {
+			t.Errorf("%s was taken: %+v", name, r)
+		}
+	}
+	if r, err := wire.ToRunning(&wirepb.Running{Check: "a", State: 77}); err != nil || r.State != "" {
+		t.Errorf("a state of a later version: got %q, %v, want none", r.State, err)
 	}
 }

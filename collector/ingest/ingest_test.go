@@ -42,6 +42,13 @@ type core struct {
 	got      []observation
 	states   chan holdfast.AgentState
 	news     chan observation
+	runs     chan told
+}
+
+// told is word of a run.
+type told struct {
+	agent string
+	run   holdfast.Running
 }
 
 // observation is one result as it was applied.
@@ -52,7 +59,7 @@ type observation struct {
 }
 
 func newCore(checks ...string) *core {
-	c := &core{progress: map[string]holdfast.Progress{}, states: make(chan holdfast.AgentState, 1000), news: make(chan observation, 10000)}
+	c := &core{progress: map[string]holdfast.Progress{}, states: make(chan holdfast.AgentState, 1000), news: make(chan observation, 10000), runs: make(chan told, 100)}
 	c.assign("v1", checks...)
 	return c
 }
@@ -80,6 +87,8 @@ func (c *core) Assignment(string) *holdfast.Assignment {
 }
 
 func (c *core) Agent(s holdfast.AgentState) { c.states <- s }
+
+func (c *core) Running(agent string, r holdfast.Running) { c.runs <- told{agent, r} }
 
 func (c *core) Accept(r *ingest.Report) {
 	c.mu.Lock()

@@ -99,6 +99,8 @@ func (n *session) other(b []byte) error {
 		return nil
 	case *wirepb.Up_Health:
 		return n.health(m.Health, len(b))
+	case *wirepb.Up_Running:
+		return n.running(m.Running)
 	}
 	return status.Errorf(codes.InvalidArgument, "message %T does not belong here", up.GetMessage())
 }
@@ -108,6 +110,26 @@ func (n *session) health(h *wirepb.Health, size int) error {
 		return status.Errorf(codes.InvalidArgument, "health of %d bytes and %d plugins, at most %d and %d", size, len(h.GetPlugins()), maxHealth, maxPlugins)
 	}
 	n.note(func(a *holdfast.AgentState) { wire.ToHealth(h, a) })
+	return nil
+}
+
+// running hands word of a run to the core. A state of a later version says nothing.
+func (n *session) running(m *wirepb.Running) error {
+	r, err := wire.ToRunning(m)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if !r.Started.IsZero() {
+		r.Started = r.Started.Add(-n.clock.correction.Std())
+		if now := n.s.c.Now().UTC(); r.Started.After(now) {
+			r.Started = now
+		}
+	}
+	n.told.Lock()
+	defer n.told.Unlock()
+	if r.State != "" && !n.departed { // a newer session may speak for the agent by now
+		n.s.c.Core.Running(n.agent, r)
+	}
 	return nil
 }
 

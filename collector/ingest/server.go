@@ -40,6 +40,9 @@ type Core interface {
 	// said something new of itself. LastHeard, SilentSince and Checks are the
 	// core's own to fill in.
 	Agent(s holdfast.AgentState)
+	// Running is told what a connected agent says of a run it was asked for. Times
+	// are the collector's.
+	Running(agent string, r holdfast.Running)
 }
 
 // Config is what a server is made of. Fields without a default are required.

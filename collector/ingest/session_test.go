@@ -365,6 +365,33 @@ func TestTwoHostsOneKey(t *testing.T) {
 	second.acked(1)
 }
 
+// TestWordOfRuns: word of a run reaches the core with the collector's times, one of
+// a later version says nothing, a bad one ends the session.
+func TestWordOfRuns(t *testing.T) {
+	c := start(t, newCore("a"))
+	h := c.join(t, "db1")
+	k, w, err := h.hello(t, &wirepb.Hello{Version: "test", Machine: "m1", Epoch: 1, Assignment: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.pong(w.Now, time.Hour) // this agent's clock is an hour ahead
+	began := time.Now()
+	say := func(r *wirepb.Running) { k.up(&wirepb.Up{Message: &wirepb.Up_Running{Running: r}}) }
+	say(&wirepb.Running{Check: "a", State: 99})
+	say(&wirepb.Running{Check: "a", State: wirepb.Running_RUNNING, Started: began.Add(time.Hour).UnixNano(), Phase: &wirepb.Phase{Name: "restore", Done: 3, Total: 4}})
+	got := <-c.core.runs
+	if got.agent != "db1" || got.run.State != holdfast.RunRunning || got.run.Phase.Done != 3 || got.run.Started.Sub(began).Abs() > time.Minute {
+		t.Errorf("told %+v, want a's run by the collector's clock and nothing before it", got)
+	}
+	say(&wirepb.Running{Check: strings.Repeat("a", 5000), State: wirepb.Running_DONE})
+	for err == nil {
+		_, err = k.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a run with a name of 5000 bytes: got %v, want InvalidArgument", err)
+	}
+}
+
 func TestConnectionsAreTold(t *testing.T) {
 	c := start(t, newCore("a"))
 	h := c.join(t, "db1")

@@ -4,16 +4,34 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
+
+// Runner runs checks at once.
+type Runner interface {
+	// RunCheck asks for a check at once, in somebody's name; a run of it that is
+	// under way answers for it. An error that matches holdfast.ErrInvalid says that
+	// there is no such check; with any other the agent could not be asked, and the
+	// run says so as well.
+	RunCheck(ctx context.Context, check, by string) (holdfast.Run, error)
+	// Runs returns the runs that are remembered, the latest first.
+	Runs() []holdfast.Run
+}
 
 // CheckAnswer is the answer of GET /api/v1/checks/{id}.
 type CheckAnswer struct {
 	At          time.Time             `json:"at"`
 	Check       string                `json:"check"`
 	Observation *holdfast.Observation `json:"observation,omitempty" doc:"the latest; absent: never observed"`
+}
+
+// Runs is the answer of GET /api/v1/checks/runs.
+type Runs struct {
+	At   time.Time      `json:"at" doc:"when this was read, by the collector's clock"`
+	Runs []holdfast.Run `json:"runs" doc:"the latest first; a restart of the collector forgets them, what they saw is kept"`
 }
 
 // RunRequest is the body of POST /api/v1/checks/run.
@@ -24,9 +42,12 @@ type RunRequest struct {
 func (s *server) addChecksAPI(a *api) {
 	register(a, operation{Route: "GET /checks/{id...}", ID: "get-check", Tag: "Checks",
 		Summary: "What a check saw last"}, s.apiCheck)
-	register(a, operation{Route: "POST /checks/run", ID: "run-check", Tag: "Checks",
+	register(a, operation{Route: "GET /checks/runs", ID: "list-runs", Tag: "Checks",
+		Summary:     "Runs that were asked for, and how far each has come",
+		Description: "At most 256 are remembered. To follow one, listen to GET /events and ask again."}, s.apiRuns)
+	register(a, operation{Route: "POST /checks/run", ID: "run-check", Tag: "Checks", Status: http.StatusAccepted,
 		Summary:     "Run a check at once",
-		Description: "Asks the check's agent; the agent's own policy still decides. 409: the agent is not connected.",
+		Description: "Asks the check's agent; the agent's own policy still decides, and a restore waits until no other heavy check runs on its host. A run of the check that is under way answers for it. 409: the agent is not connected.",
 		May:         holdfast.Role.MayRunChecks, Errors: []int{http.StatusConflict},
 		Example: RunRequest{"payments/ledger/offsite"}}, s.apiRun)
 }
@@ -44,13 +65,35 @@ func (s *server) apiCheck(_ context.Context, in *struct {
 	return &answer[CheckAnswer]{a}, nil
 }
 
-func (s *server) apiRun(_ context.Context, in *answer[RunRequest]) (*struct{}, error) {
-	err := s.c.RunCheck(in.Body.Check)
+func (s *server) apiRun(ctx context.Context, in *answer[RunRequest]) (*answer[holdfast.Run], error) {
+	run, err := s.c.RunCheck(ctx, in.Body.Check, whoIs(ctx).Name)
 	switch {
 	case errors.Is(err, holdfast.ErrInvalid):
 		return nil, notFound("body.check", "check", in.Body.Check)
 	case err != nil:
 		return nil, refuse(http.StatusConflict, "body.check", "%s", err)
 	}
-	return nil, nil
+	return &answer[holdfast.Run]{run}, nil
+}
+
+func (s *server) apiRuns(_ context.Context, in *struct {
+	Check   string `query:"check" maxLength:"1024" doc:"only of this check"`
+	Service string `query:"service" maxLength:"256" doc:"only of checks that this service rests on"`
+}) (*answer[Runs], error) {
+	a := Runs{At: s.c.Now(), Runs: s.c.Runs()}
+	var rests map[string]bool
+	if in.Service != "" {
+		p, ok := s.c.Posture(in.Service)
+		if !ok {
+			return nil, notFound("query.service", "service", in.Service)
+		}
+		rests = map[string]bool{}
+		for _, id := range restsOn(&p, s.c.Catalogue()) {
+			rests[id] = true
+		}
+	}
+	a.Runs = slices.DeleteFunc(a.Runs, func(r holdfast.Run) bool {
+		return in.Check != "" && r.Check != in.Check || rests != nil && !rests[r.Check]
+	})
+	return &answer[Runs]{a}, nil
 }

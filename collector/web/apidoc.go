@@ -42,6 +42,7 @@ func apiConfig() huma.Config {
 		{Name: "Records", Description: "What people attest: exercises, reviews, training, accepted risks."},
 		{Name: "Session", Description: "Logging in and out, one's own sessions and password."},
 		{Name: "Access", Description: "Users, tokens of programs, badges: who and what is let in."},
+		{Name: "Alerts", Description: "What got worse, who has it, who is told of it and what did not arrive."},
 		{Name: "Collector", Description: "The collector itself: its catalogue, its notices, what changes."},
 	}
 	config.Security = []map[string][]string{{"token": {}}, {"session": {}}}
@@ -71,6 +72,7 @@ var closed = map[reflect.Type][]any{
 	reflect.TypeFor[holdfast.CopyKind]():       anys(append([]holdfast.CopyKind{holdfast.Primary}, holdfast.CopyKinds...)),
 	reflect.TypeFor[holdfast.RecordKind]():     anys(holdfast.RecordKinds),
 	reflect.TypeFor[holdfast.Role]():           anys(holdfast.Roles),
+	reflect.TypeFor[holdfast.RunState]():       anys(holdfast.RunStates),
 	reflect.TypeFor[holdfast.AlertKind]():      anys(holdfast.AlertKinds),
 	reflect.TypeFor[holdfast.AlertStatus]():    anys([]holdfast.AlertStatus{holdfast.AlertPending, holdfast.AlertFiring, holdfast.AlertResolved}),
 }

@@ -36,7 +36,9 @@ type estate struct {
 	revision  uint64
 	now       func() time.Time
 	ears      map[chan struct{}]bool
-	ran       []string
+	runs      []holdfast.Run                     // latest first
+	past      map[string][]holdfast.Observation  // by check, newest first
+	standings map[string][]holdfast.PastStanding // by service, newest first
 	doors     doors
 	desk      desk
 	broken    error // of everything that reads or stores
@@ -274,17 +276,6 @@ func (e *estate) Record(_ context.Context, r holdfast.Record) (holdfast.Record, 
 	r.ID = fmt.Sprintf("%06d", len(e.records)+1)
 	e.records = append(e.records, r)
 	return r, e.broken
-}
-
-func (e *estate) RunCheck(check string) error {
-	switch {
-	case e.catalogue.Check(check) == nil:
-		return fmt.Errorf("%w: there is no check %q", holdfast.ErrInvalid, check)
-	case strings.HasPrefix(check, "wiki/"):
-		return fmt.Errorf("agent wiki1 is not connected")
-	}
-	e.ran = append(e.ran, check)
-	return nil
 }
 
 func (e *estate) Revision() uint64 {

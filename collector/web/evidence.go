@@ -20,10 +20,9 @@ type evidence struct {
 
 type pair struct{ Name, Value string }
 
-// evidence gathers the checks a service rests on: its own, and those written
-// elsewhere that its needs and findings name.
-func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []evidence {
-	var ids []string
+// restsOn lists the checks a service rests on: its own, and those written elsewhere
+// that its needs and findings name.
+func restsOn(p *holdfast.Posture, catalogue *holdfast.Catalogue) (ids []string) {
 	add := func(id string) {
 		if id != "" && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -42,8 +41,13 @@ func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []
 	for i := range p.Findings {
 		add(p.Findings[i].Check)
 	}
+	return ids
+}
+
+// evidence gathers the checks a service rests on.
+func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []evidence {
 	var list []evidence
-	for _, id := range ids {
+	for _, id := range restsOn(p, catalogue) {
 		e := evidence{Check: id, Short: shortNeed(id, p.Name), Anchor: anchor(id), State: holdfast.Unknown}
 		k := catalogue.Check(id)
 		if k == nil {

@@ -42,6 +42,8 @@ type Collector interface {
 	Alerting
 	Sighted
 	Targeting
+	Runner
+	Past
 
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
 	// within target now, with proof".
@@ -64,9 +66,6 @@ type Collector interface {
 	// Record takes a record in; errors that match holdfast.ErrInvalid say what is
 	// wrong with it.
 	Record(ctx context.Context, r holdfast.Record) (holdfast.Record, error)
-	// RunCheck asks for a check at once. An error that matches holdfast.ErrInvalid
-	// says that there is no such check, any other that its agent cannot be asked.
-	RunCheck(check string) error
 
 	// Revision grows with everything a reader can see; Listen tells of it.
 	Revision() uint64

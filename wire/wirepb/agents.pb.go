@@ -27,6 +27,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Running_State int32
+
+const (
+	Running_UNSAID  Running_State = 0
+	Running_WAITING Running_State = 1 // others run first
+	Running_RUNNING Running_State = 2
+	Running_DONE    Running_State = 3
+	Running_DROPPED Running_State = 4 // this agent has the check no more, or another definition of it
+)
+
+// Enum value maps for Running_State.
+var (
+	Running_State_name = map[int32]string{
+		0: "UNSAID",
+		1: "WAITING",
+		2: "RUNNING",
+		3: "DONE",
+		4: "DROPPED",
+	}
+	Running_State_value = map[string]int32{
+		"UNSAID":  0,
+		"WAITING": 1,
+		"RUNNING": 2,
+		"DONE":    3,
+		"DROPPED": 4,
+	}
+)
+
+func (x Running_State) Enum() *Running_State {
+	p := new(Running_State)
+	*p = x
+	return p
+}
+
+func (x Running_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Running_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_wire_agents_proto_enumTypes[0].Descriptor()
+}
+
+func (Running_State) Type() protoreflect.EnumType {
+	return &file_wire_agents_proto_enumTypes[0]
+}
+
+func (x Running_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Running_State.Descriptor instead.
+func (Running_State) EnumDescriptor() ([]byte, []int) {
+	return file_wire_agents_proto_rawDescGZIP(), []int{10, 0}
+}
+
 type EnrollRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
@@ -254,6 +309,7 @@ type Up struct {
 	//	*Up_Report
 	//	*Up_Health
 	//	*Up_Pong
+	//	*Up_Running
 	Message       isUp_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -332,6 +388,15 @@ func (x *Up) GetPong() *Pong {
 	return nil
 }
 
+func (x *Up) GetRunning() *Running {
+	if x != nil {
+		if x, ok := x.Message.(*Up_Running); ok {
+			return x.Running
+		}
+	}
+	return nil
+}
+
 type isUp_Message interface {
 	isUp_Message()
 }
@@ -352,6 +417,10 @@ type Up_Pong struct {
 	Pong *Pong `protobuf:"bytes,4,opt,name=pong,proto3,oneof"`
 }
 
+type Up_Running struct {
+	Running *Running `protobuf:"bytes,5,opt,name=running,proto3,oneof"` // since version 2
+}
+
 func (*Up_Hello) isUp_Message() {}
 
 func (*Up_Report) isUp_Message() {}
@@ -359,6 +428,8 @@ func (*Up_Report) isUp_Message() {}
 func (*Up_Health) isUp_Message() {}
 
 func (*Up_Pong) isUp_Message() {}
+
+func (*Up_Running) isUp_Message() {}
 
 // Hello opens a session.
 type Hello struct {
@@ -778,6 +849,101 @@ func (x *PluginHealth) GetProblem() string {
 	return ""
 }
 
+// Running says how a check fares that Run asked for: when that changes, and of
+// every such check when a session begins. It is for people who wait; what the check
+// saw comes in a report as well.
+type Running struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	State         Running_State          `protobuf:"varint,2,opt,name=state,proto3,enum=holdfast.v1.Running_State" json:"state,omitempty"`
+	Started       int64                  `protobuf:"varint,3,opt,name=started,proto3" json:"started,omitempty"` // agent clock
+	Phase         *Phase                 `protobuf:"bytes,4,opt,name=phase,proto3" json:"phase,omitempty"`
+	Outcome       string                 `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"` // of DONE, as its report says them
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Summary       string                 `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Running) Reset() {
+	*x = Running{}
+	mi := &file_wire_agents_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Running) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Running) ProtoMessage() {}
+
+func (x *Running) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_agents_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Running.ProtoReflect.Descriptor instead.
+func (*Running) Descriptor() ([]byte, []int) {
+	return file_wire_agents_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Running) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *Running) GetState() Running_State {
+	if x != nil {
+		return x.State
+	}
+	return Running_UNSAID
+}
+
+func (x *Running) GetStarted() int64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *Running) GetPhase() *Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return nil
+}
+
+func (x *Running) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Running) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Running) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
 // Pong answers Ping at once.
 type Pong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +955,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_wire_agents_proto_msgTypes[10]
+	mi := &file_wire_agents_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +967,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[10]
+	mi := &file_wire_agents_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +980,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{10}
+	return file_wire_agents_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Pong) GetEcho() int64 {
@@ -849,7 +1015,7 @@ type Down struct {
 
 func (x *Down) Reset() {
 	*x = Down{}
-	mi := &file_wire_agents_proto_msgTypes[11]
+	mi := &file_wire_agents_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +1027,7 @@ func (x *Down) String() string {
 func (*Down) ProtoMessage() {}
 
 func (x *Down) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[11]
+	mi := &file_wire_agents_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +1040,7 @@ func (x *Down) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Down.ProtoReflect.Descriptor instead.
 func (*Down) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{11}
+	return file_wire_agents_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Down) GetMessage() isDown_Message {
@@ -1010,7 +1176,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_wire_agents_proto_msgTypes[12]
+	mi := &file_wire_agents_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1188,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[12]
+	mi := &file_wire_agents_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1201,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{12}
+	return file_wire_agents_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Welcome) GetWireVersion() uint32 {
@@ -1104,7 +1270,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_wire_agents_proto_msgTypes[13]
+	mi := &file_wire_agents_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1282,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[13]
+	mi := &file_wire_agents_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1295,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{13}
+	return file_wire_agents_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Range) GetFirst() uint64 {
@@ -1156,7 +1322,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_wire_agents_proto_msgTypes[14]
+	mi := &file_wire_agents_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1334,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[14]
+	mi := &file_wire_agents_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1347,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{14}
+	return file_wire_agents_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ack) GetSeqs() []uint64 {
@@ -1203,7 +1369,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_wire_agents_proto_msgTypes[15]
+	mi := &file_wire_agents_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1381,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[15]
+	mi := &file_wire_agents_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1394,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{15}
+	return file_wire_agents_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Refused) GetSeq() uint64 {
@@ -1256,7 +1422,7 @@ type Resend struct {
 
 func (x *Resend) Reset() {
 	*x = Resend{}
-	mi := &file_wire_agents_proto_msgTypes[16]
+	mi := &file_wire_agents_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1434,7 @@ func (x *Resend) String() string {
 func (*Resend) ProtoMessage() {}
 
 func (x *Resend) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[16]
+	mi := &file_wire_agents_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1447,7 @@ func (x *Resend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resend.ProtoReflect.Descriptor instead.
 func (*Resend) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{16}
+	return file_wire_agents_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Resend) GetSeq() uint64 {
@@ -1301,7 +1467,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_wire_agents_proto_msgTypes[17]
+	mi := &file_wire_agents_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1479,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[17]
+	mi := &file_wire_agents_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1492,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{17}
+	return file_wire_agents_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ping) GetNow() int64 {
@@ -1346,7 +1512,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_wire_agents_proto_msgTypes[18]
+	mi := &file_wire_agents_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1524,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[18]
+	mi := &file_wire_agents_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1537,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{18}
+	return file_wire_agents_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Assignment) GetVersion() string {
@@ -1401,7 +1567,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_wire_agents_proto_msgTypes[19]
+	mi := &file_wire_agents_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1579,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[19]
+	mi := &file_wire_agents_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1592,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{19}
+	return file_wire_agents_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Check) GetId() string {
@@ -1474,7 +1640,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_wire_agents_proto_msgTypes[20]
+	mi := &file_wire_agents_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1652,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[20]
+	mi := &file_wire_agents_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1665,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{20}
+	return file_wire_agents_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Run) GetCheck() string {
@@ -1513,7 +1679,7 @@ var File_wire_agents_proto protoreflect.FileDescriptor
 
 const file_wire_agents_proto_rawDesc = "" +
 	"\n" +
-	"\x11wire/agents.proto\x12\vholdfast.v1\"S\n" +
+	"\x11wire/agents.proto\x12\vholdfast.v1\x1a\x11wire/plugin.proto\"S\n" +
 	"\rEnrollRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x1a\n" +
@@ -1526,12 +1692,13 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"Q\n" +
 	"\vCertificate\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12 \n" +
-	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\xc2\x01\n" +
+	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\xf4\x01\n" +
 	"\x02Up\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x12.holdfast.v1.HelloH\x00R\x05hello\x12-\n" +
 	"\x06report\x18\x02 \x01(\v2\x13.holdfast.v1.ReportH\x00R\x06report\x12-\n" +
 	"\x06health\x18\x03 \x01(\v2\x13.holdfast.v1.HealthH\x00R\x06health\x12'\n" +
-	"\x04pong\x18\x04 \x01(\v2\x11.holdfast.v1.PongH\x00R\x04pongB\t\n" +
+	"\x04pong\x18\x04 \x01(\v2\x11.holdfast.v1.PongH\x00R\x04pong\x120\n" +
+	"\arunning\x18\x05 \x01(\v2\x14.holdfast.v1.RunningH\x00R\arunningB\t\n" +
 	"\amessage\"\xc8\x01\n" +
 	"\x05Hello\x12!\n" +
 	"\fwire_version\x18\x01 \x01(\rR\vwireVersion\x12\x18\n" +
@@ -1570,7 +1737,22 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\arunning\x18\x02 \x01(\bR\arunning\x12\x1a\n" +
 	"\brestarts\x18\x03 \x01(\rR\brestarts\x12\x16\n" +
 	"\x06failed\x18\x04 \x01(\x03R\x06failed\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblem\",\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\"\xa7\x02\n" +
+	"\aRunning\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x120\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1a.holdfast.v1.Running.StateR\x05state\x12\x18\n" +
+	"\astarted\x18\x03 \x01(\x03R\astarted\x12(\n" +
+	"\x05phase\x18\x04 \x01(\v2\x12.holdfast.v1.PhaseR\x05phase\x12\x18\n" +
+	"\aoutcome\x18\x05 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x18\n" +
+	"\asummary\x18\a \x01(\tR\asummary\"D\n" +
+	"\x05State\x12\n" +
+	"\n" +
+	"\x06UNSAID\x10\x00\x12\v\n" +
+	"\aWAITING\x10\x01\x12\v\n" +
+	"\aRUNNING\x10\x02\x12\b\n" +
+	"\x04DONE\x10\x03\x12\v\n" +
+	"\aDROPPED\x10\x04\",\n" +
 	"\x04Pong\x12\x12\n" +
 	"\x04echo\x18\x01 \x01(\x03R\x04echo\x12\x10\n" +
 	"\x03now\x18\x02 \x01(\x03R\x03now\"\xd4\x02\n" +
@@ -1638,59 +1820,66 @@ func file_wire_agents_proto_rawDescGZIP() []byte {
 	return file_wire_agents_proto_rawDescData
 }
 
-var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_wire_agents_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_wire_agents_proto_goTypes = []any{
-	(*EnrollRequest)(nil),  // 0: holdfast.v1.EnrollRequest
-	(*RecoverRequest)(nil), // 1: holdfast.v1.RecoverRequest
-	(*RenewRequest)(nil),   // 2: holdfast.v1.RenewRequest
-	(*Certificate)(nil),    // 3: holdfast.v1.Certificate
-	(*Up)(nil),             // 4: holdfast.v1.Up
-	(*Hello)(nil),          // 5: holdfast.v1.Hello
-	(*Report)(nil),         // 6: holdfast.v1.Report
-	(*Result)(nil),         // 7: holdfast.v1.Result
-	(*Health)(nil),         // 8: holdfast.v1.Health
-	(*PluginHealth)(nil),   // 9: holdfast.v1.PluginHealth
-	(*Pong)(nil),           // 10: holdfast.v1.Pong
-	(*Down)(nil),           // 11: holdfast.v1.Down
-	(*Welcome)(nil),        // 12: holdfast.v1.Welcome
-	(*Range)(nil),          // 13: holdfast.v1.Range
-	(*Ack)(nil),            // 14: holdfast.v1.Ack
-	(*Refused)(nil),        // 15: holdfast.v1.Refused
-	(*Resend)(nil),         // 16: holdfast.v1.Resend
-	(*Ping)(nil),           // 17: holdfast.v1.Ping
-	(*Assignment)(nil),     // 18: holdfast.v1.Assignment
-	(*Check)(nil),          // 19: holdfast.v1.Check
-	(*Run)(nil),            // 20: holdfast.v1.Run
+	(Running_State)(0),     // 0: holdfast.v1.Running.State
+	(*EnrollRequest)(nil),  // 1: holdfast.v1.EnrollRequest
+	(*RecoverRequest)(nil), // 2: holdfast.v1.RecoverRequest
+	(*RenewRequest)(nil),   // 3: holdfast.v1.RenewRequest
+	(*Certificate)(nil),    // 4: holdfast.v1.Certificate
+	(*Up)(nil),             // 5: holdfast.v1.Up
+	(*Hello)(nil),          // 6: holdfast.v1.Hello
+	(*Report)(nil),         // 7: holdfast.v1.Report
+	(*Result)(nil),         // 8: holdfast.v1.Result
+	(*Health)(nil),         // 9: holdfast.v1.Health
+	(*PluginHealth)(nil),   // 10: holdfast.v1.PluginHealth
+	(*Running)(nil),        // 11: holdfast.v1.Running
+	(*Pong)(nil),           // 12: holdfast.v1.Pong
+	(*Down)(nil),           // 13: holdfast.v1.Down
+	(*Welcome)(nil),        // 14: holdfast.v1.Welcome
+	(*Range)(nil),          // 15: holdfast.v1.Range
+	(*Ack)(nil),            // 16: holdfast.v1.Ack
+	(*Refused)(nil),        // 17: holdfast.v1.Refused
+	(*Resend)(nil),         // 18: holdfast.v1.Resend
+	(*Ping)(nil),           // 19: holdfast.v1.Ping
+	(*Assignment)(nil),     // 20: holdfast.v1.Assignment
+	(*Check)(nil),          // 21: holdfast.v1.Check
+	(*Run)(nil),            // 22: holdfast.v1.Run
+	(*Phase)(nil),          // 23: holdfast.v1.Phase
 }
 var file_wire_agents_proto_depIdxs = []int32{
-	5,  // 0: holdfast.v1.Up.hello:type_name -> holdfast.v1.Hello
-	6,  // 1: holdfast.v1.Up.report:type_name -> holdfast.v1.Report
-	8,  // 2: holdfast.v1.Up.health:type_name -> holdfast.v1.Health
-	10, // 3: holdfast.v1.Up.pong:type_name -> holdfast.v1.Pong
-	7,  // 4: holdfast.v1.Report.results:type_name -> holdfast.v1.Result
-	9,  // 5: holdfast.v1.Health.plugins:type_name -> holdfast.v1.PluginHealth
-	12, // 6: holdfast.v1.Down.welcome:type_name -> holdfast.v1.Welcome
-	14, // 7: holdfast.v1.Down.ack:type_name -> holdfast.v1.Ack
-	18, // 8: holdfast.v1.Down.assignment:type_name -> holdfast.v1.Assignment
-	20, // 9: holdfast.v1.Down.run:type_name -> holdfast.v1.Run
-	15, // 10: holdfast.v1.Down.refused:type_name -> holdfast.v1.Refused
-	16, // 11: holdfast.v1.Down.resend:type_name -> holdfast.v1.Resend
-	17, // 12: holdfast.v1.Down.ping:type_name -> holdfast.v1.Ping
-	13, // 13: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
-	19, // 14: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
-	0,  // 15: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
-	1,  // 16: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
-	2,  // 17: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
-	4,  // 18: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
-	3,  // 19: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
-	3,  // 20: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
-	3,  // 21: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
-	11, // 22: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	6,  // 0: holdfast.v1.Up.hello:type_name -> holdfast.v1.Hello
+	7,  // 1: holdfast.v1.Up.report:type_name -> holdfast.v1.Report
+	9,  // 2: holdfast.v1.Up.health:type_name -> holdfast.v1.Health
+	12, // 3: holdfast.v1.Up.pong:type_name -> holdfast.v1.Pong
+	11, // 4: holdfast.v1.Up.running:type_name -> holdfast.v1.Running
+	8,  // 5: holdfast.v1.Report.results:type_name -> holdfast.v1.Result
+	10, // 6: holdfast.v1.Health.plugins:type_name -> holdfast.v1.PluginHealth
+	0,  // 7: holdfast.v1.Running.state:type_name -> holdfast.v1.Running.State
+	23, // 8: holdfast.v1.Running.phase:type_name -> holdfast.v1.Phase
+	14, // 9: holdfast.v1.Down.welcome:type_name -> holdfast.v1.Welcome
+	16, // 10: holdfast.v1.Down.ack:type_name -> holdfast.v1.Ack
+	20, // 11: holdfast.v1.Down.assignment:type_name -> holdfast.v1.Assignment
+	22, // 12: holdfast.v1.Down.run:type_name -> holdfast.v1.Run
+	17, // 13: holdfast.v1.Down.refused:type_name -> holdfast.v1.Refused
+	18, // 14: holdfast.v1.Down.resend:type_name -> holdfast.v1.Resend
+	19, // 15: holdfast.v1.Down.ping:type_name -> holdfast.v1.Ping
+	15, // 16: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
+	21, // 17: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
+	1,  // 18: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
+	2,  // 19: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
+	3,  // 20: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
+	5,  // 21: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
+	4,  // 22: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
+	4,  // 23: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
+	4,  // 24: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
+	13, // 25: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_wire_agents_proto_init() }
@@ -1698,13 +1887,15 @@ func file_wire_agents_proto_init() {
 	if File_wire_agents_proto != nil {
 		return
 	}
+	file_wire_plugin_proto_init()
 	file_wire_agents_proto_msgTypes[4].OneofWrappers = []any{
 		(*Up_Hello)(nil),
 		(*Up_Report)(nil),
 		(*Up_Health)(nil),
 		(*Up_Pong)(nil),
+		(*Up_Running)(nil),
 	}
-	file_wire_agents_proto_msgTypes[11].OneofWrappers = []any{
+	file_wire_agents_proto_msgTypes[12].OneofWrappers = []any{
 		(*Down_Welcome)(nil),
 		(*Down_Ack)(nil),
 		(*Down_Assignment)(nil),
@@ -1718,13 +1909,14 @@ func file_wire_agents_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_agents_proto_rawDesc), len(file_wire_agents_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   21,
+			NumEnums:      1,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_wire_agents_proto_goTypes,
 		DependencyIndexes: file_wire_agents_proto_depIdxs,
+		EnumInfos:         file_wire_agents_proto_enumTypes,
 		MessageInfos:      file_wire_agents_proto_msgTypes,
 	}.Build()
 	File_wire_agents_proto = out.File
