@@ -102,6 +102,8 @@ func TestBrowser(t *testing.T) {
 	t.Run("tabs share one stream", func(t *testing.T) { testOneStream(t, chromium) })
 	t.Run("a lost connection is said", func(t *testing.T) { testLostConnection(t, chromium) })
 	t.Run("no page scrolls sideways", func(t *testing.T) { testNarrow(t, chromium) })
+	t.Run("the matrix is one tab stop", func(t *testing.T) { testMatrix(t, chromium) })
+	t.Run("the auditor's table prints", func(t *testing.T) { testPrintedData(t, chromium) })
 	t.Run("ages are written alike", func(t *testing.T) { testAgesAlike(t, chromium) })
 	t.Run("the keyboard reaches everything", func(t *testing.T) { testPalette(t, chromium) })
 	t.Run("single keys can be switched off", func(t *testing.T) { testKeysOff(t, chromium) })
