@@ -194,7 +194,7 @@ func isRung(need string) bool {
 // that the next backup renews.
 func breaksNext(p *holdfast.Posture, now time.Time) *deadline {
 	for _, d := range deadlines(p, now) {
-		if !d.usual {
+		if !d.usual && d.What != something {
 			return &d
 		}
 	}
