@@ -9,6 +9,9 @@
 //   - overview.go (with filter.go, deadline.go, hearing.go), wall.go, service.go (with score.go,
 //     evidence.go), agents.go, login.go (with backoff.go), settings.go (with
 //     access.go), badge.go: one file a page
+//   - data.go (with data_page.go, data_csv.go), paths.go (with paths_page.go,
+//     needs.go, runout.go): pages over the whole estate; memo.go works their rows out
+//     once a revision
 //   - chart.go, envelope.go, text.go: geometry and words; templates only place them
 //   - templates/, static/: served as they are in git, nothing is built
 package web
