@@ -29,6 +29,7 @@ type alerts struct {
 // is in force and all of it judged.
 func (c *Collector) newAlerts(ctx context.Context) (err error) {
 	c.alerts = &alerts{reload: make(chan struct{}, 1)}
+	c.estate.rests = c.intake.settled
 	c.alerts.Manager, err = alert.New(ctx, alert.Config{
 		Documents: c.store, Source: alertSource{c}, Log: c.log, Now: c.now, URL: c.URL,
 		CertificateLife: c.cfg.CertificateLife, Alive: c.judging, Changed: c.estate.changed,

@@ -18,6 +18,7 @@ type estate struct {
 	log   *slog.Logger
 	now   func() time.Time
 	saved func(context.Context, []transition) error  // makes transitions durable
+	rests func()                                     // waits until the facts applied by now are durable
 	told  func(judged []holdfast.Posture, more bool) // hears of judgements once they are saved; more are coming
 	busy  func() bool                                // reports wait to be taken in
 
@@ -71,6 +72,7 @@ func newEstate(log *slog.Logger, now func() time.Time) *estate {
 		queued:    map[string]bool{},
 		concerned: map[string][]string{},
 		busy:      func() bool { return false },
+		rests:     func() {},
 		told:      func([]holdfast.Posture, bool) {},
 		wake:      make(chan struct{}, 1),
 		changes:   newTopic(),
@@ -192,6 +194,9 @@ func (e *estate) round(ctx context.Context) (more bool) {
 		if m, ok := e.judgeOne(name); ok {
 			e.moved = append(e.moved, m)
 		}
+	}
+	if len(names) > 0 {
+		e.rests() // a crash must not take back what a judgement that was told rests on
 	}
 	if err := e.saved(ctx, e.moved); err != nil {
 		e.log.Error("transitions not saved, trying again", "count", len(e.moved), "err", err)

@@ -31,6 +31,10 @@ type intake struct {
 	// reported hears of reports that are durable, before they are answered.
 	reported func([]*ingest.Report)
 
+	// grouping is held from the first report of a group that is applied until the
+	// group is durable, or refused.
+	grouping sync.Mutex
+
 	mu      sync.RWMutex
 	durable map[string]durable // guarded by mu, by agent
 
@@ -137,6 +141,13 @@ func (in *intake) refuse(err error) {
 	}
 }
 
+// settled waits until every report that is applied by now is durable, unless the
+// store refused it: what was judged from it may then be told.
+func (in *intake) settled() {
+	in.grouping.Lock()
+	defer in.grouping.Unlock() // taking it is all
+}
+
 // busy reports whether reports wait to be taken in.
 func (in *intake) busy() bool { return len(in.queue) > 0 }
 
@@ -144,6 +155,8 @@ func (in *intake) busy() bool { return len(in.queue) > 0 }
 func (in *intake) take(ctx context.Context, reports []*ingest.Report) {
 	began := time.Now()
 	var taken []*ingest.Report // to be answered once they are durable
+	in.grouping.Lock()
+	defer in.grouping.Unlock()
 	in.estate.mu.Lock()
 	in.estate.facts.Advance(in.estate.now())
 	for _, r := range reports {
