@@ -160,13 +160,13 @@ func (s *server) showAlerts(w http.ResponseWriter, r *http.Request, status int, 
 		Answer: who.Role.MayAnswerAlerts(), Test: who.Role.MayTestRoutes()}
 	s.fillAlerts(&v)
 	now := s.c.Now()
-	for _, x := range s.c.Silences() {
+	for _, x := range clipped(s.c.Silences()) {
 		row := silenceRow{Silence: x, What: silenceWhat(&x), Ends: x.Ended.IsZero() && x.Until.After(now)}
 		row.Holds = row.Ends && !x.From.After(now)
 		v.Silences = append(v.Silences, row)
 	}
 	slices.SortStableFunc(v.Silences, func(a, b silenceRow) int { return rank(b.Ends) - rank(a.Ends) })
-	for _, x := range s.c.Routes() {
+	for _, x := range clipped(s.c.Routes()) {
 		v.Routes = append(v.Routes, newRouteRow(&x, s.tests.last(x.Name)))
 	}
 	v.Notices = s.c.Deliveries()
@@ -174,6 +174,7 @@ func (s *server) showAlerts(w http.ResponseWriter, r *http.Request, status int, 
 	if v.More = len(v.Notices) - maxNotices; v.More > 0 {
 		v.Notices = v.Notices[:maxNotices]
 	}
+	v.Notices = clipped(v.Notices)
 	s.show(w, r, status, "alerts", "Alerts", v)
 }
 
@@ -228,7 +229,8 @@ func (s *server) fillAlerts(v *alertsView) {
 			urgent++
 		}
 		if tab == v.Tab && len(v.Groups) < maxAlerts {
-			row := newAlertRow(a, tab)
+			shown := clipped(*a)
+			row := newAlertRow(&shown, tab)
 			row.Ask = v.Answer && tab != tabResolved
 			v.Groups = append(v.Groups, row)
 		}

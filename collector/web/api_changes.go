@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"iter"
 	"time"
@@ -124,8 +123,8 @@ func (s *server) changes(ctx context.Context, service string, in *Since) (list [
 			if at.Equal(in.place.at) {
 				sent += in.place.sent
 			}
-			next.Next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, placeForm, at.UnixNano(), sent))
-			return list, next, in.link(next.Next), nil
+			next, link = in.more(fmt.Sprintf(placeForm, at.UnixNano(), sent))
+			return list, next, link, nil
 		}
 		list = append(list, c)
 	}

@@ -1,8 +1,8 @@
 package web
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +14,6 @@ import (
 // Deadlines is the answer of GET /api/v1/deadlines.
 type Deadlines struct {
 	At        time.Time  `json:"at" doc:"when this was read, by the collector's clock"`
-	Total     int        `json:"total" doc:"deadlines within the time asked for, on all pages together"`
 	Deadlines []Deadline `json:"deadlines" doc:"the soonest first"`
 	Next
 }
@@ -45,34 +44,62 @@ func (s *server) apiDeadlines(_ context.Context, in *struct {
 		return nil, refuse(http.StatusUnprocessableEntity, "query.within", "%s", err)
 	}
 	now := s.c.Now()
-	list := dueWithin(s.c.Postures(), in.Service, now, now.Add(within.Std()))
-	a := Deadlines{At: now, Total: len(list)}
-	part, next, link := paged(list, in.Paging, func(d *Deadline) string {
-		return fmt.Sprintf("%s/%s/%s", d.At.UTC().Format("2006-01-02T15:04:05.000000000"), d.Service, d.What)
-	})
-	a.Deadlines, a.Next = part, next
+	list := dueWithin(s.c.Postures(), in.Service, now, now.Add(within.Std()), in.after, in.Limit+1)
+	a := Deadlines{At: now, Deadlines: list}
+	link := ""
+	if len(list) > in.Limit {
+		a.Deadlines = list[:in.Limit]
+		a.Next, link = in.more(a.Deadlines[in.Limit-1].key())
+	}
 	return &page[Deadlines]{link, a}, nil
 }
 
+// key is where a deadline stands among all of them.
+func (d *Deadline) key() string { return instantKey(d.At, d.Service) + d.What }
+
+func instantKey(at time.Time, service string) string {
+	return at.UTC().Format("2006-01-02T15:04:05.000000000") + "/" + service + "/"
+}
+
 // dueWithin lists what of every service, or of one, turns after now and not after
-// until, the soonest first. What follows from something that has a name is left out.
-func dueWithin(postures []holdfast.Posture, service string, now, until time.Time) []Deadline {
-	list, named := []Deadline{}, map[time.Time]bool{}
+// until, the soonest first: at most so many, beyond a key. Only what is listed is
+// put into words. What only follows from another service's deadline is left out.
+func dueWithin(postures []holdfast.Posture, service string, now, until time.Time, after string, most int) []Deadline {
+	type instant struct {
+		at time.Time
+		p  *holdfast.Posture
+	}
+	var instants []instant
 	for i := range postures {
 		p := &postures[i]
-		for _, d := range deadlines(p, now) {
-			named[d.At] = named[d.At] || d.What != something
-			if !d.usual && !d.At.After(until) && (service == "" || p.Name == service) {
-				list = append(list, Deadline{At: d.At, Service: p.Name, What: d.What, To: d.State})
+		if service != "" && p.Name != service {
+			continue
+		}
+		turns(p, now, func(t turn) {
+			if !t.usual && t.what != something && !t.at.After(until) {
+				instants = append(instants, instant{at: t.at, p: p})
+			}
+		})
+	}
+	slices.SortFunc(instants, func(a, b instant) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.p.Name, b.p.Name)) })
+	instants = slices.CompactFunc(instants, func(a, b instant) bool { return a.at.Equal(b.at) && a.p == b.p })
+	from, _ := slices.BinarySearchFunc(instants, after, func(n instant, after string) int {
+		if key := instantKey(n.at, n.p.Name); !strings.HasPrefix(after, key) { // at the cursor's own instant some may be left
+			return strings.Compare(key, after)
+		}
+		return 0
+	})
+	list := []Deadline{}
+	for _, n := range instants[from:] {
+		for _, d := range deadlines(n.p, now) {
+			due := Deadline{At: d.At, Service: n.p.Name, What: d.What, To: d.State}
+			if d.At.Equal(n.at) && !d.usual && d.What != something && due.key() > after {
+				list = append(list, due)
 			}
 		}
-	}
-	list = slices.DeleteFunc(list, func(d Deadline) bool { return d.What == something && named[d.At] })
-	slices.SortFunc(list, func(a, b Deadline) int {
-		if d := a.At.Compare(b.At); d != 0 {
-			return d
+		if len(list) >= most {
+			return list[:most]
 		}
-		return strings.Compare(a.Service+"/"+a.What, b.Service+"/"+b.What)
-	})
+	}
 	return list
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,14 +11,19 @@ import (
 // or turns the direction of writing, is escaped. It is the same text to whoever
 // reads JSON.
 func writeAnswer(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	e := json.NewEncoder(visibleWriter{w}) // which writes everything at once
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
+	return e.Encode(v)
+}
+
+type visibleWriter struct{ w io.Writer }
+
+// Write writes whole JSON.
+func (v visibleWriter) Write(b []byte) (int, error) {
+	if _, err := v.w.Write(VisibleJSON(b)); err != nil {
+		return 0, err
 	}
-	_, err := w.Write(VisibleJSON(b.Bytes()))
-	return err
+	return len(b), nil
 }
 
 // VisibleJSON escapes, in a text of JSON, characters that nobody sees. Beyond ASCII they stand only

@@ -42,7 +42,11 @@ func TestManyServices(t *testing.T) {
 // Benchmark10000 asks for what has 10,000 services to look through.
 func Benchmark10000(b *testing.B) {
 	h := handler(b, many(b, 10000))
-	for name, target := range map[string]string{"overview": "/", "grouped": "/?group=owner", "wall": "/?view=wall", "search": "/api/v1/search?q=web+shop"} {
+	for name, target := range map[string]string{
+		"overview": "/", "grouped": "/?group=owner", "wall": "/?view=wall", "search": "/api/v1/search?q=web+shop",
+		"services": "/api/v1/services", "services-found": "/api/v1/services?q=shop&state=not-proven&group=owner", "services-by-name": "/api/v1/services?sort=name",
+		"scenarios": "/api/v1/scenarios", "deadlines": "/api/v1/deadlines?within=30d", "service": "/api/v1/services/dns-00000",
+	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			began := time.Now()
@@ -55,6 +59,16 @@ func Benchmark10000(b *testing.B) {
 				b.Errorf("%v each, want less than 100ms", each)
 			}
 		})
+	}
+}
+
+// BenchmarkStatus10000 answers every posture of 10,000 services at once: some tens
+// of MiB, for whoever wants them all.
+func BenchmarkStatus10000(b *testing.B) {
+	h := handler(b, many(b, 10000))
+	b.ReportAllocs()
+	for b.Loop() {
+		b.SetBytes(int64(len(text(b, ask(b, h, "viewer", "GET", "/api/v1/status", "")))))
 	}
 }
 

@@ -113,6 +113,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("a late page says so", func(t *testing.T) { testLate(t, chromium) })
 	t.Run("a wallboard fits", func(t *testing.T) { testWallFits(t, chromium) })
 	t.Run("10,000 services", func(t *testing.T) { testManyInBrowser(t, chromium) })
+	t.Run("no text runs", func(t *testing.T) { testHostileInBrowser(t, chromium) })
 	t.Run("axe sees", func(t *testing.T) { testAxeSees(t, chromium) })
 	t.Run("axe finds nothing", func(t *testing.T) { testAccessible(t, chromium) })
 	if *shots != "" {

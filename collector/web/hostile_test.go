@@ -167,7 +167,7 @@ func harmless(t *testing.T, target, body string) {
 		}
 		for _, a := range n.Attr {
 			if strings.HasPrefix(a.Key, "on") || a.Key == "style" || (a.Key == "href" || a.Key == "src" || a.Key == "action") && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
-				t.Errorf("%.40s: <%s %s=%q>", target, n.Data, a.Key, a.Val)
+				t.Errorf("%.40s: <%s %s=%.100q>", target, n.Data, a.Key, a.Val)
 			}
 		}
 	}

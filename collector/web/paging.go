@@ -66,14 +66,16 @@ func paged[T any](list []T, p Paging, key func(*T) string) (part []T, next Next,
 	if until == len(list) || until == from {
 		return part, Next{}, ""
 	}
-	next.Next = base64.RawURLEncoding.EncodeToString([]byte(key(&part[len(part)-1])))
-	return part, next, p.link(next.Next)
+	next, link = p.more(key(&part[len(part)-1]))
+	return part, next, link
 }
 
-func (p *Paging) link(cursor string) string {
+// more is how to go on after the thing that stands at a place.
+func (p *Paging) more(place string) (next Next, link string) {
+	next.Next = base64.RawURLEncoding.EncodeToString([]byte(place))
 	u := p.url
 	q := u.Query()
-	q.Set("cursor", cursor)
+	q.Set("cursor", next.Next)
 	u.RawQuery = q.Encode()
-	return "<" + u.RequestURI() + `>; rel="next"`
+	return next, "<" + u.RequestURI() + `>; rel="next"`
 }

@@ -220,13 +220,15 @@ func (s *server) settingsFor(ctx context.Context) (v settingsView, err error) {
 		if v.Sessions, err = s.c.Sessions(ctx, session); err != nil {
 			return v, err
 		}
+		v.Sessions = clipped(v.Sessions)
 		v.Local = slices.ContainsFunc(v.Sessions, func(one holdfast.Session) bool { return one.Current && one.Local })
 	}
 	if v.Who.Role.MayInspect() {
-		v.Inside = &insideView{Facts: s.c.Facts(), Catalogue: s.c.CatalogueStatus()}
+		v.Inside = &insideView{Facts: clipped(s.c.Facts()), Catalogue: clipped(s.c.CatalogueStatus())}
 		if v.Inside.Before, err = s.c.Accepted(ctx, shownCatalogues); err != nil {
 			return v, err
 		}
+		v.Inside.Before = clipped(v.Inside.Before)
 	}
 	if !v.Who.Role.MayAdminister() {
 		return v, nil
@@ -243,8 +245,9 @@ func (s *server) settingsFor(ctx context.Context) (v settingsView, err error) {
 	if err != nil {
 		return v, err
 	}
+	a.Users, a.Tokens = clipped(a.Users), clipped(a.Tokens)
 	k := s.c.Catalogue()
-	for _, b := range badges {
+	for _, b := range clipped(badges) {
 		row := badgeRow{Badge: b, Title: b.Service}
 		if service := k.Service(b.Service); service != nil {
 			row.Known, row.Title = true, called(service)
