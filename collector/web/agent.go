@@ -44,7 +44,7 @@ type lookRow struct {
 	State    holdfast.State // of the silhouette
 	Word     string
 	Due      time.Time // when it looks next; zero: nobody knows
-	Late     bool // it should have looked long ago
+	Late     bool      // it should have looked long ago
 	Refused  bool
 	Evidence string // where what it saw stands; empty: it saw nothing, or belongs to no service
 }

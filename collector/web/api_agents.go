@@ -39,9 +39,11 @@ type AgentCheck struct {
 
 func (s *server) addAgentsAPI(a *api) {
 	register(a, operation{Route: "GET /agents", ID: "list-agents", Tag: "Agents",
-		Summary: "Every agent that is enrolled or named in the catalogue, by name, in pages"}, s.apiAgents)
+		Summary:     "Every agent that is enrolled or named in the catalogue, by name, in pages",
+		Description: "When it was last heard, what its own policy refuses, how its plugins, clock, spool and certificate do."}, s.apiAgents)
 	register(a, operation{Route: "GET /agents/{name}", ID: "get-agent", Tag: "Agents",
-		Summary: "An agent, its checks, and what we are blind to without it"}, s.apiAgent)
+		Summary:     "An agent, its checks, and what we are blind to without it",
+		Description: "Each check with how it came out last and when that runs out; each blind spot with the needs, paths and services behind it."}, s.apiAgent)
 }
 
 func (s *server) apiAgents(_ context.Context, in *struct {

@@ -116,26 +116,28 @@ func (s *server) addAlertsAPI(a *api) {
 	add := func(route, id, summary, description string) operation {
 		return operation{Route: route, ID: id, Tag: "Alerts", Summary: summary, Description: description}
 	}
-	register(a, add("GET /alerts", "list-alerts", "What got worse, one alert for each cause, in pages", ""), s.apiAlerts)
-	register(a, add("GET /alerts/{id}", "get-alert", "One alert", ""), s.apiAlert)
+	register(a, add("GET /alerts", "list-alerts", "What got worse, one alert for each cause, in pages",
+		"One damaged repository is one alert that names the paths and services it takes down. GET /events tells when they change."), s.apiAlerts)
+	register(a, add("GET /alerts/{id}", "get-alert", "One alert", "What, effect against target, since when, who has it, what to do next."), s.apiAlert)
 	o := add("POST /alerts/{id}/acknowledge", "acknowledge-alert", "Say that you have an alert",
 		"Nobody is reminded of it until then. One that gets worse is told all the same.")
 	o.May, o.Example = holdfast.Role.MayAnswerAlerts, map[string]any{"note": "replacing the repository", "until": "2026-06-20T16:00:00Z"}
 	register(a, o, s.apiAcknowledge)
-	register(a, add("GET /silences", "list-silences", "What is kept quiet, why and until when", ""), s.apiSilences)
+	register(a, add("GET /silences", "list-silences", "What is kept quiet, why and until when",
+		"A silence keeps notices back; it changes no verdict and no score."), s.apiSilences)
 	o = add("POST /silences", "add-silence", "Keep alerts quiet",
 		"What is left out matches everything; something has to be named. Verdicts and scores stay as they are.")
 	o.May, o.Status = holdfast.Role.MayAnswerAlerts, http.StatusCreated
 	o.Example = map[string]any{"host": "db1", "maintenance": true, "reason": "kernel update", "until": "2026-06-20T16:00:00Z"}
 	register(a, o, s.apiAddSilence)
-	o = add("POST /silences/{id}/end", "end-silence", "End a silence early", "")
+	o = add("POST /silences/{id}/end", "end-silence", "End a silence early", "It stays listed, with who ended it and when.")
 	o.May = holdfast.Role.MayAnswerAlerts
 	register(a, o, s.apiEndSilence)
-	register(a, add("GET /routes", "list-routes", "Who is told what, and how their receivers do", ""), s.apiRoutes)
+	register(a, add("GET /routes", "list-routes", "Who is told what, and how their receivers do", "Addresses are shown without credentials."), s.apiRoutes)
 	o = add("POST /routes/{name}/test", "test-route", "Send a test to every receiver of a route", "It waits for the answers and says what each receiver did.")
 	o.May = holdfast.Role.MayTestRoutes
 	register(a, o, s.apiTestRoute)
-	register(a, add("GET /deliveries", "list-deliveries", "Notices that wait and those given up, in pages", ""), s.apiDeliveries)
+	register(a, add("GET /deliveries", "list-deliveries", "Notices that wait and those given up, in pages", "A notice is tried again, ever less often, and given up after a day."), s.apiDeliveries)
 	o = add("POST /deliveries/{id}/retry", "retry-delivery", "Have a notice tried again at once", "One of an alert that ended meanwhile is thrown away.")
 	o.May = holdfast.Role.MayAnswerAlerts
 	register(a, o, s.apiRetry)

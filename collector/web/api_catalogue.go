@@ -44,7 +44,8 @@ func (s *server) addCatalogueAPI(a *api) {
 		Summary:     "How the catalogue stands: what is in force since when, and why the one on disk is refused",
 		Description: "A catalogue with a mistake is refused whole; the last good one stays in force, and problem says every mistake with its file and line."}, s.apiCatalogue)
 	register(a, operation{Route: "GET /scenarios", ID: "list-scenarios", Tag: "Readiness",
-		Summary: "How the services stand in each scenario"}, s.apiScenarios)
+		Summary:     "How the services stand in each scenario",
+		Description: "A service counts in the scenarios its own tier and business impact analysis ask for; one it is judged in for a consumer's sake does not count."}, s.apiScenarios)
 }
 
 func (s *server) apiCatalogue(context.Context, *struct{}) (*answer[CatalogueState], error) {

@@ -41,7 +41,8 @@ type RunRequest struct {
 
 func (s *server) addChecksAPI(a *api) {
 	register(a, operation{Route: "GET /checks/{id...}", ID: "get-check", Tag: "Checks",
-		Summary: "What a check saw last"}, s.apiCheck)
+		Summary:     "What a check saw last",
+		Description: "Facts with their units, the tool's own words, the agent and the time: the evidence behind a finding. The ID keeps its slashes."}, s.apiCheck)
 	register(a, operation{Route: "GET /checks/runs", ID: "list-runs", Tag: "Checks",
 		Summary:     "Runs that were asked for, and how far each has come",
 		Description: "At most 256 are remembered. To follow one, listen to GET /events and ask again."}, s.apiRuns)

@@ -80,7 +80,7 @@ func (s *server) addEstateAPI(a *api) {
 			"with sort=name every service is met once."}, s.apiServices)
 	register(a, operation{Route: "GET /services/{name}", ID: "get-service", Tag: "Readiness",
 		Summary: "A service's posture",
-		Description: "It holds instants, never ages: subtract them from now. data would be lost now: now - scenarios[].recovery_point; " +
+		Description: "It holds instants, never ages: subtract them from now. Data lost if it happened now: now - scenarios[].recovery_point; " +
 			"the time back: scenarios[].recovery_time.total."}, s.apiService)
 }
 

@@ -27,7 +27,8 @@ type RecordInput struct {
 
 func (s *server) addRecordsAPI(a *api) {
 	register(a, operation{Route: "GET /records", ID: "list-records", Tag: "Records",
-		Summary: "What people attested, in pages"}, s.apiRecords)
+		Summary:     "What people attested, in pages",
+		Description: "Records are never changed or deleted; a later one says better."}, s.apiRecords)
 	register(a, operation{Route: "POST /records", ID: "add-record", Tag: "Records", Status: http.StatusCreated,
 		Summary:     "Enter what people attest",
 		Description: "Which fields a record needs depends on its kind; an answer 422 names what is missing. Operators enter what was done, managers what was decided as well.",

@@ -43,7 +43,7 @@ func (s *server) addSessionAPI(a *api) {
 		Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests}, MaxBody: 16 << 10,
 		Example: SessionRequest{Name: "ada", Password: "correct horse battery"}}, s.apiBeginSession)
 	register(a, operation{Route: "GET /session", ID: "get-session", Tag: tag,
-		Summary: "Whom this session or token stands for"}, s.apiSession)
+		Summary: "Whom this session or token stands for", Description: "Its name and role: what it may do, the other operations say."}, s.apiSession)
 	register(a, operation{Route: "DELETE /session", ID: "end-session", Tag: tag,
 		Summary: "Log out", Description: "A token goes on until it is revoked."}, s.apiEndSession)
 	register(a, operation{Route: "POST /session/password", ID: "change-password", Tag: tag, MaxBody: 16 << 10,
@@ -55,7 +55,7 @@ func (s *server) addSessionAPI(a *api) {
 	register(a, operation{Route: "DELETE /sessions", ID: "end-sessions", Tag: tag,
 		Summary: "Log out everywhere", Description: "This session ends too. A token has no sessions: nothing ends."}, s.apiEndSessions)
 	register(a, operation{Route: "DELETE /sessions/{id}", ID: "end-one-session", Tag: tag,
-		Summary: "End one of one's own sessions"}, s.apiEndOneSession)
+		Summary: "End one of one's own sessions", Description: "The browser that holds it is logged out at its next request."}, s.apiEndOneSession)
 }
 
 // cookieAnswer sets the session's cookie.

@@ -414,8 +414,10 @@ func TestDocument(t *testing.T) {
 		tags[dig(tag, "name").(string)] = dig(tag, "description") != nil
 	}
 	for _, p := range c.promises() {
-		if p.op["summary"] == nil {
-			t.Errorf("%s has no summary", p.ID)
+		for _, what := range []string{"summary", "description"} {
+			if p.op[what] == nil {
+				t.Errorf("%s has no %s", p.ID, what)
+			}
 		}
 		tag, _ := list(p.op["tags"])[0].(string)
 		if !tags[tag] {
