@@ -27,6 +27,7 @@ type doors struct {
 	openID    error             // what logging in with it answers
 	asked     int               // passwords that were tried
 	url       string
+	said      string // what a catalogue changed
 	ears      map[chan struct{}]bool
 }
 
@@ -141,7 +142,7 @@ func (e *estate) Sessions(_ context.Context, session string) ([]holdfast.Session
 		return nil, holdfast.ErrNoAccess
 	}
 	return []holdfast.Session{
-		{ID: "0123456789abcdef", Via: holdfast.ViaPassword, From: "192.0.2.7, Firefox on Linux", Began: e.now().AddDate(0, 0, -1), Seen: e.now(), Ends: e.now().Add(time.Hour), Current: true},
+		{ID: "0123456789abcdef", Via: holdfast.ViaPassword, From: "192.0.2.7, Firefox on Linux", Began: e.now().AddDate(0, 0, -1), Seen: e.now(), Ends: e.now().Add(time.Hour), Local: true, Current: true},
 		{ID: "fedcba9876543210", Via: holdfast.ViaLink, From: "192.0.2.8, Safari on iPhone", Began: e.now().AddDate(0, 0, -2), Ends: e.now().Add(time.Hour)},
 	}, nil
 }
@@ -315,7 +316,7 @@ func (e *estate) CatalogueStatus() holdfast.CatalogueStatus {
 func (e *estate) Accepted(_ context.Context, limit int) ([]holdfast.AcceptedCatalogue, error) {
 	list := []holdfast.AcceptedCatalogue{
 		{Hash: strings.Repeat("ab12", 16), Accepted: noon.AddDate(0, 0, -3), Summary: "service payments: bia.rpo 30m → 15m\n"},
-		{Hash: strings.Repeat("cd34", 16), Accepted: noon.AddDate(0, -1, 0), Summary: "first catalogue"},
+		{Hash: strings.Repeat("cd34", 16), Accepted: noon.AddDate(0, -1, 0), Summary: cmp.Or(e.doors.said, "first catalogue")},
 	}
 	return list[:min(limit, len(list))], e.broken
 }

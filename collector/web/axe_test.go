@@ -38,6 +38,7 @@ var shownPages = []struct{ name, path string }{
 	{"alerts-silence", "/alerts?tab=resolved&by=cause&name=payments/ledger/offsite"},
 	{"agents", "/agents"},
 	{"agent", "/agents/dr1"},
+	{"settings", "/settings"},
 	{"missing", "/nothing"},
 }
 

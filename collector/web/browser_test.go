@@ -116,6 +116,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("no text runs", func(t *testing.T) { testHostileInBrowser(t, chromium) })
 	t.Run("axe sees", func(t *testing.T) { testAxeSees(t, chromium) })
 	t.Run("axe finds nothing", func(t *testing.T) { testAccessible(t, chromium) })
+	t.Run("login and settings", func(t *testing.T) { testAccounts(t, chromium) })
 	if *shots != "" {
 		t.Run("pictures", func(t *testing.T) { testPictures(t, chromium) })
 	}
