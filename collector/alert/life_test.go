@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -271,7 +272,7 @@ func TestWorseIsToldAlthoughAcknowledged(t *testing.T) {
 		d := &desk{}
 		w.routes.Routes = []alert.Route{{Name: "all", Receivers: []alert.Receiver{{Name: "desk", Sender: d}}}}
 		w.good()
-		for _, o := range w.latest {
+		for _, o := range maps.Clone(w.latest) {
 			o.Check = strings.Replace(o.Check, "archive", "web", 1)
 			w.see(o)
 		}

@@ -38,6 +38,7 @@ const (
 type delivery struct {
 	holdfast.Delivery
 	Notice Notice
+	Number uint64 // of the notice among its alert's: the order in which they are sent
 
 	saved bool // it is durable, so it may be sent
 	lane  *lane
@@ -145,7 +146,7 @@ func (o *outbox) add(d *delivery) {
 func (o *outbox) sortLanes() {
 	for _, l := range o.lanes {
 		slices.SortFunc(l.list, func(a, b *delivery) int {
-			return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Notice.Alert.Status, b.Notice.Alert.Status))
+			return cmp.Compare(a.Number, b.Number) // a clock may have been set back between them
 		})
 		o.arm(l)
 	}
@@ -188,7 +189,7 @@ func (m *Manager) send(r *record, n Notice, receiver string, now time.Time) {
 	n.Alert, n.At, n.URL = r.Alert, now, m.cfg.URL()
 	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s", r.Alert.ID, r.Number, n.Route, receiver))
 	n.ID = hex.EncodeToString(h[:12])
-	d := &delivery{Notice: n, Delivery: holdfast.Delivery{
+	d := &delivery{Notice: n, Number: r.Number, Delivery: holdfast.Delivery{
 		ID: n.ID, Alert: r.Alert.ID, What: r.Alert.What, Status: n.Status, Route: n.Route, Receiver: receiver, Made: now, Next: now,
 	}}
 	o := &m.outbox

@@ -2,6 +2,7 @@ package alert_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,9 +105,10 @@ func TestAgentThatComesBackInTimeIsNotMissed(t *testing.T) {
 // What cannot be stored is not sent, and is sent once it can be.
 func TestStoreRefuses(t *testing.T) {
 	lives(t, nil, func(t *testing.T, w *world, d *desk) {
-		full := true
+		var full atomic.Bool
+		full.Store(true)
 		w.breaks = func() error {
-			if full {
+			if full.Load() {
 				return errors.New("no space left")
 			}
 			return nil
@@ -118,7 +120,7 @@ func TestStoreRefuses(t *testing.T) {
 		if got := w.manager.Trouble(); len(got) != 1 {
 			t.Errorf("trouble %+v; want the store named", got)
 		}
-		full = false
+		full.Store(false)
 		time.Sleep(2 * time.Second)
 		d.wants(t, copyFailed)
 		if got := w.manager.Trouble(); len(got) != 0 {

@@ -27,7 +27,8 @@ type world struct {
 	dir     string
 	model   *score.Model
 	facts   *score.Facts
-	latest  map[string]holdfast.Observation // by check, whatever they say
+	mu      sync.Mutex
+	latest  map[string]holdfast.Observation // guarded by mu: by check, whatever they say
 	agents  map[string]holdfast.AgentState
 	routes  alert.Routes
 	now     func() time.Time
@@ -76,6 +77,8 @@ func (w *world) see(o holdfast.Observation) {
 		o.Seq = w.seq // of two results at one instant the later counts
 	}
 	w.facts.Observe(o)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if was, ok := w.latest[o.Check]; !ok || !o.Received.Before(was.Received) {
 		w.latest[o.Check] = o
 	}
@@ -103,6 +106,8 @@ func (w *world) read(facts string) {
 
 // Observation, Validity and Target make the world an alert.Source.
 func (w *world) Observation(check string) (holdfast.Observation, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	o, ok := w.latest[check]
 	return o, ok
 }
