@@ -57,6 +57,7 @@ type insideView struct {
 	Facts     holdfast.CollectorFacts
 	Catalogue holdfast.CatalogueStatus
 	Before    []holdfast.AcceptedCatalogue // the one in force first
+	Routes    []holdfast.RouteState
 }
 
 // form is one that was sent and could not be done: what was typed, and what is

@@ -176,10 +176,10 @@ func TestOpenIDPages(t *testing.T) {
 // What each role sees of the settings.
 func TestSettingsByRole(t *testing.T) {
 	h := handler(t, newEstate(t, at(noon)))
-	sections := []string{"account", "sessions", "users", "tokens", "badges", "catalogue", "collector"}
+	sections := []string{"account", "sessions", "users", "tokens", "badges", "catalogue", "routes", "collector"}
 	for role, want := range map[string]string{
-		"viewer": "account sessions", "operator": "account sessions", "manager": "account sessions catalogue collector", "auditor": "account sessions catalogue collector",
-		"admin": "account sessions users tokens badges catalogue collector",
+		"viewer": "account sessions", "operator": "account sessions", "manager": "account sessions catalogue routes collector", "auditor": "account sessions catalogue routes collector",
+		"admin": "account sessions users tokens badges catalogue routes collector",
 	} {
 		doc, err := html.Parse(ask(t, h, "", "GET", "/settings", "", "Cookie", "holdfast_session="+role).Body)
 		if err != nil {
@@ -401,9 +401,10 @@ func TestStreamEndsWithRights(t *testing.T) {
 		done := map[string]chan bool{}
 		for _, session := range []string{"USER:ada", "viewer"} {
 			near, far := net.Pipe()
-			done[session] = make(chan bool)
+			ended := make(chan bool)
+			done[session] = ended
 			go func() {
-				defer close(done[session])
+				defer close(ended)
 				r := httptest.NewRequest("GET", "/events", nil)
 				r.Header.Set("Cookie", "holdfast_session="+session)
 				h.ServeHTTP(&stream{near, http.Header{}}, r.WithContext(t.Context()))
