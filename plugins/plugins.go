@@ -8,6 +8,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
+	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
@@ -18,6 +19,7 @@ func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
 		"files":  files.Probes,
 		"host":   host.Probes,
+		"nagios": nagios.Probes,
 		"net":    net.Probes,
 		"restic": restic.Probes,
 	}
