@@ -136,6 +136,7 @@ func TestGarbage(t *testing.T) {
 			continue
 		}
 		t.Run(p.ID, func(t *testing.T) {
+			held := map[string]bool{} // answers that were looked at
 			try := func(target, body string, header ...string) {
 				t.Helper()
 				resp := ask(t, h, "admin", p.Method, target, body, header...)
@@ -149,8 +150,11 @@ func TestGarbage(t *testing.T) {
 				if resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusMovedPermanently || resp.StatusCode == http.StatusNotFound && !strings.Contains(p.Path, "{") {
 					return // another address than the operation's
 				}
-				if err := c.hold(&p, resp, got); err != nil {
-					t.Errorf("%.100q with %.100q: %v: %.200s", target, body, err, got)
+				if same := fmt.Sprint(resp.StatusCode, resp.Header["Content-Type"], got); !held[same] {
+					held[same] = true
+					if err := c.hold(&p, resp, got); err != nil {
+						t.Errorf("%.100q with %.100q: %v: %.200s", target, body, err, got)
+					}
 				}
 			}
 			if p.hasBody() {
