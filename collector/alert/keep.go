@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 
+	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/store"
 )
 
@@ -37,8 +38,13 @@ func (m *Manager) drop(kind, name string) {
 }
 
 // keep has an alert stored if it differs from what is stored, and says whether it
-// does. The caller holds mu.
+// does. What is pending was told to nobody and is not stored: after a restart its
+// hold-off begins again. The caller holds mu.
 func (m *Manager) keep(r *record) (changed bool) {
+	if r.Alert.Status == holdfast.AlertPending && r.Alert.Ack == nil && r.stored == nil {
+		r.Alert.Changed = r.Seen
+		return true
+	}
 	b := encodeRecord(r)
 	if bytes.Equal(b, r.stored) {
 		return false

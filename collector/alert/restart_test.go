@@ -46,15 +46,16 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// Hold-off goes on where it was; what is pending is not sent by a restart alone.
+// What is pending is not sent by a restart: its hold-off begins again.
 func TestRestartWhilePending(t *testing.T) {
 	lives(t, nil, func(t *testing.T, w *world, d *desk) {
 		w.roomIs(holdfast.Failed)
 		w.judge()
 		time.Sleep(10 * time.Second)
 		w.again()
+		time.Sleep(14 * time.Second)
 		d.wants(t)
-		time.Sleep(6 * time.Second)
+		time.Sleep(2 * time.Second)
 		d.wants(t, needFailed)
 	})
 }
