@@ -24,11 +24,12 @@
 // answers:
 //
 //   - recovery-point-missed: the copy is well and its check reports, but its newest
-//     point is more than twice as old as the longest gap between its newest four.
+//     point is more than twice as old as the longest gap between its newest four, and
+//     than a quarter of the RPO.
 //   - rpo-due: 80 % of the RPO is used and the next point is later than that gap. A
 //     backup that keeps its rhythm is never due, however near its RPO.
 //   - restore-test-not-run: the latest try of a test ended in an error, or none was
-//     made for two of its intervals, although its agent reports.
+//     made for two of its intervals, although its agent reports, and has for one.
 //
 // Severity is critical where a service could not be recovered as agreed now (its best
 // path misses an objective, is broken, or nobody can tell), a warning where another

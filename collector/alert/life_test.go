@@ -185,6 +185,29 @@ func TestFiresAndResolves(t *testing.T) {
 	})
 }
 
+// TestTestsAfterSilence: an agent that was silent longer than its restore test's
+// interval runs it once it is back. It is not missed before the agent had the time to.
+func TestTestsAfterSilence(t *testing.T) {
+	lives(t, nil, func(t *testing.T, w *world, d *desk) {
+		missing := func() bool {
+			return slices.ContainsFunc(w.open(), func(a holdfast.Alert) bool { return a.Kind == holdfast.RestoreNotRun })
+		}
+		w.hush("dr1", start)
+		w.after(70 * 24 * time.Hour)
+		w.wakes("dr1")
+		w.copyIs(holdfast.OK, "")
+		w.roomIs(holdfast.OK)
+		w.after(time.Minute)
+		if missing() {
+			t.Error("the test is missed a minute after its agent is back")
+		}
+		w.after(31 * 24 * time.Hour)
+		if !missing() {
+			t.Error("the test is not missed although its agent reports again for more than its interval")
+		}
+	})
+}
+
 func TestBlipIsHeldOff(t *testing.T) {
 	lives(t, nil, func(t *testing.T, w *world, d *desk) {
 		w.roomIs(holdfast.Failed)

@@ -312,6 +312,9 @@ func (m *Manager) stands(s holdfast.AgentState, postures map[string]*holdfast.Po
 	if s.Connected {
 		m.met[s.Name] = true
 	}
+	if is.back = was.back; is.connected && was.known && !was.connected {
+		is.back = m.cfg.Now()
+	}
 	if life := m.cfg.CertificateLife; life > 0 && !is.certificate.IsZero() {
 		is.warn = is.certificate.Add(-life / 6)
 	}

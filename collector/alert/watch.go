@@ -18,9 +18,14 @@ const dueShare = 0.8
 // missedAfter is how many of its longest usual gaps a backup may stay away.
 const missedAfter = 2
 
+// missedShare is how much of its RPO a service may use before a backup counts as
+// missed: what comes every few seconds may rest for some.
+const missedShare = 0.25
+
 // copies looks for backups that do not come. A copy's usual rhythm is the longest
 // gap between its newest four points: a new point is missed once the newest is
-// twice as old, although the copy itself is well and its check reports.
+// twice as old, and older than a quarter of the RPO, although the copy itself is
+// well and its check reports.
 func (d *derivation) copies() {
 	paths := d.x.services[d.p.Name]
 	for i := range paths {
@@ -45,7 +50,7 @@ func (d *derivation) missed(path *pathIndex, c *copyIndex, p *holdfast.CopyPostu
 	if p.Gap <= 0 {
 		return
 	}
-	late := p.Point.Add(missedAfter * p.Gap.Std())
+	late := p.Point.Add(max(missedAfter*p.Gap.Std(), d.usedShare(missedShare)))
 	d.turn(late)
 	if d.at.Before(late) {
 		return
@@ -53,10 +58,18 @@ func (d *derivation) missed(path *pathIndex, c *copyIndex, p *holdfast.CopyPostu
 	d.add(&signal{
 		kind: holdfast.PointMissed, cause: c.id, check: c.check.ID, severity: holdfast.Warning, state: holdfast.Proven,
 		paths: d.pathsOf([]string{path.name}, nil),
-		what:  fmt.Sprintf("%s has no new recovery point since %s: they came every %s at the longest", c.id, moment(p.Point), p.Gap),
+		what:  fmt.Sprintf("%s has no new recovery point since %s: they came every %s at the longest", c.id, moment(p.Point), holdfast.Duration(p.Gap.Std().Round(time.Second))),
 		next:  "look why the backup did not run, and run it",
 		since: late, against: d.agreed(), quiet: d.quiet(&holdfast.Finding{Need: c.id}),
 	})
+}
+
+// usedShare is a share of the service's RPO; 0 where it states none.
+func (d *derivation) usedShare(share float64) time.Duration {
+	if d.p.Objectives == nil {
+		return 0
+	}
+	return time.Duration(share * float64(d.p.Objectives.RPO.Requested.Limit))
 }
 
 // due tells of an RPO that will be breached soon. A copy that is in its rhythm is
@@ -112,7 +125,11 @@ func (d *derivation) tests() {
 			if !seen || l == nil || d.agents[l.On].silent() {
 				continue
 			}
-			overdue := o.At.Add(overdueAfter*t.Check.Every.Std() + t.Check.Timeout.Std())
+			overdue := o.At.Add(overdueAfter * t.Check.Every.Std())
+			if back := d.agents[l.On].back.Add(t.Check.Every.Std()); back.After(overdue) {
+				overdue = back // it had no time to run it yet
+			}
+			overdue = overdue.Add(t.Check.Timeout.Std())
 			d.turn(overdue)
 			s := signal{
 				kind: holdfast.RestoreNotRun, cause: t.Check.ID, check: t.Check.ID, severity: holdfast.Warning, state: holdfast.Proven,
@@ -168,6 +185,7 @@ type stand struct {
 	connected   bool
 	revoked     bool
 	since       time.Time // silent since then; zero: never heard
+	back        time.Time // when it reported again after it was silent; zero: it never was
 	host, site  string
 	certificate time.Time // until when; zero: none
 	warn        time.Time // from when on it should have been renewed long ago; zero: none
