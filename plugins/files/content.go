@@ -5,7 +5,6 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
 )
 
 // format is how an archive is packed.
@@ -59,10 +60,8 @@ func formatByName(name string) format {
 // formatByContent tells it by the first bytes (at least 262 where there are).
 func formatByContent(head []byte) format {
 	switch {
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return format{"gzip", ""}
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		return format{"zstd", ""}
+	case folder.Squeezed(head) != "":
+		return format{folder.Squeezed(head), ""}
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
 		return format{"", "zip"}
 	case len(head) >= 262 && string(head[257:262]) == "ustar":
@@ -83,12 +82,9 @@ type content struct {
 // errOpaque says that an archive may be sound and cannot be judged here.
 var errOpaque = errors.New("cannot be judged")
 
-// windowMax is the largest zstd window; the zstd program's own limit.
-const windowMax = 128 << 20
-
 // readContent reads an archive to its end. Its errors are those of the content;
-// the file system's are in s.fault.
-func readContent(ctx context.Context, s *source, name string, size int64) (content, error) {
+// the file system's are in s.Fault.
+func readContent(ctx context.Context, s *folder.Reader, name string, size int64) (content, error) {
 	raw := bufio.NewReaderSize(s, 64<<10)
 	c := content{format: formatByName(name)}
 	head, err := raw.Peek(512)
@@ -99,7 +95,7 @@ func readContent(ctx context.Context, s *source, name string, size int64) (conte
 		c.format = formatByContent(head)
 	}
 	if c.format.pack == "zip" {
-		if _, err := drain(ctx, raw); err != nil { // for the sum
+		if _, err := folder.Drain(ctx, raw); err != nil { // for the sum
 			return c, err
 		}
 		err = c.readZip(ctx, s, size)
@@ -112,41 +108,26 @@ func readContent(ctx context.Context, s *source, name string, size int64) (conte
 	if err != nil {
 		return c, err
 	}
-	_, err = drain(ctx, raw) // the sum is of the whole file
+	_, err = folder.Drain(ctx, raw) // the sum is of the whole file
 	return c, err
 }
 
 // readStream unpacks what is read from beginning to end.
 func (c *content) readStream(ctx context.Context, raw *bufio.Reader, head []byte) error {
-	var unpacked io.Reader = raw
-	switch c.format.squeeze {
-	case "gzip":
-		z, err := gzip.NewReader(raw)
-		if errors.Is(err, io.EOF) {
-			return io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return err
-		}
-		unpacked, c.checked = z, true
-	case "zstd":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowMax))
-		if err != nil {
-			return err
-		}
-		defer z.Close()
-		var header zstd.Header
-		c.checked = header.Decode(head) == nil && header.HasCheckSum
-		unpacked = z
+	unpacked, checked, err := folder.Unpack(raw, c.format.squeeze, head)
+	if err != nil {
+		return err
 	}
+	defer unpacked.Close()
+	c.checked = checked
 	if c.format.pack == "tar" {
 		if err := c.readTar(ctx, unpacked); err != nil {
 			return err
 		}
-		_, err := drain(ctx, unpacked) // what pads it, and the checksum behind it
+		_, err := folder.Drain(ctx, unpacked) // what pads it, and the checksum behind it
 		return err
 	}
-	n, err := drain(ctx, unpacked)
+	n, err := folder.Drain(ctx, unpacked)
 	c.bytes, c.files = n, min(n, 1)
 	return err
 }
@@ -166,7 +147,7 @@ func (c *content) readTar(ctx context.Context, r io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("after %d members: %w", c.files, err)
 		}
-		n, err := drain(ctx, t)
+		n, err := folder.Drain(ctx, t)
 		c.bytes += n
 		if err != nil {
 			return fmt.Errorf("%q: %w", header.Name, err)
@@ -197,12 +178,12 @@ func (c *counter) Read(b []byte) (int, error) {
 const directoryMax = 32 << 20
 
 // readZip reads every member and compares its CRC-32.
-func (c *content) readZip(ctx context.Context, s *source, size int64) error {
-	s.budget = directoryMax
+func (c *content) readZip(ctx context.Context, s *folder.Reader, size int64) error {
+	s.Budget = directoryMax
 	z, err := zip.NewReader(s, size)
-	s.budget = -1
-	if errors.Is(err, errBudget) {
-		s.fault = nil
+	s.Budget = -1
+	if errors.Is(err, folder.ErrBudget) {
+		s.Fault = nil
 		return fmt.Errorf("its table of contents is larger than %d MiB: %w", directoryMax>>20, errOpaque)
 	}
 	if err != nil {
@@ -234,5 +215,5 @@ func readMember(ctx context.Context, f *zip.File) (int64, error) {
 		return 0, err
 	}
 	defer r.Close()
-	return drain(ctx, r)
+	return folder.Drain(ctx, r)
 }

@@ -7,21 +7,22 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
 )
 
 // facts says what was seen of the directory and its newest archive.
-func (s settings) facts(l listing, c content, start time.Time) probe.Observation {
-	newest, before := l.archives[0], l.archives[1:]
-	o := probe.Observation{RecoveryPoints: points(l.archives)}
+func (s settings) facts(l folder.Listing, c content, start time.Time) probe.Observation {
+	newest, before := l.Files[0], l.Files[1:]
+	o := probe.Observation{RecoveryPoints: points(l.Files)}
 	o.Measures = []holdfast.Measure{
-		{Name: "archives", Value: float64(len(l.archives))},
-		{Name: "newest_age_seconds", Value: max(0, start.Sub(newest.time).Seconds()), Unit: "seconds"},
-		{Name: "newest_bytes", Value: float64(newest.size), Unit: "bytes"},
+		{Name: "archives", Value: float64(len(l.Files))},
+		{Name: "newest_age_seconds", Value: max(0, start.Sub(newest.Time).Seconds()), Unit: "seconds"},
+		{Name: "newest_bytes", Value: float64(newest.Size), Unit: "bytes"},
 	}
 	if len(before) > 0 {
 		o.Measures = append(o.Measures, holdfast.Measure{Name: "median_bytes", Value: median(before), Unit: "bytes"})
 	}
-	o.Facts = map[string]string{"newest": probe.OneLine(newest.name)}
+	o.Facts = map[string]string{"newest": probe.OneLine(newest.Name)}
 	if s.ListOnly {
 		return o
 	}
@@ -39,12 +40,12 @@ func (s settings) facts(l listing, c content, start time.Time) probe.Observation
 // judge gives o its outcome, and takes from its recovery points an archive that
 // cannot be restored. summed says that the manifest has a sum; fault is nil,
 // errUnlisted or errDamaged.
-func (s settings) judge(o *probe.Observation, l listing, c content, summed bool, fault error, start time.Time) {
-	newest, before := l.archives[0], l.archives[1:]
+func (s settings) judge(o *probe.Observation, l folder.Listing, c content, summed bool, fault error, start time.Time) {
+	newest, before := l.Files[0], l.Files[1:]
 	verified := !s.ListOnly && (summed || c.checked)
-	small := len(before) > 0 && float64(newest.size) < s.sizeRatio*median(before)
+	small := len(before) > 0 && float64(newest.Size) < s.sizeRatio*median(before)
 	lost := func(reason holdfast.Reason, format string, args ...any) {
-		o.Outcome, o.Reason, o.Summary = holdfast.Failed, reason, probe.OneLine(newest.name+fmt.Sprintf(format, args...))
+		o.Outcome, o.Reason, o.Summary = holdfast.Failed, reason, probe.OneLine(newest.Name+fmt.Sprintf(format, args...))
 		o.RecoveryPoints = points(before)
 	}
 	switch {
@@ -55,15 +56,15 @@ func (s settings) judge(o *probe.Observation, l listing, c content, summed bool,
 		lost(holdfast.Damaged, " is %v", fault)
 		o.Verification = &holdfast.Verification{Time: start.UTC(), Scope: 1, Errors: 1}
 		return
-	case newest.size == 0, c.opaque == "" && c.files == 0:
+	case newest.Size == 0, c.opaque == "" && c.files == 0:
 		lost(holdfast.Empty, " holds nothing")
 		return
 	case small:
 		o.Outcome, o.Reason = holdfast.OutcomeDegraded, holdfast.TooSmall
 		o.Summary = probe.OneLine(fmt.Sprintf("%s has %v, where the median of the %d before it is %v",
-			newest.name, holdfast.Bytes(newest.size), len(before), holdfast.Bytes(median(before))))
+			newest.Name, holdfast.Bytes(newest.Size), len(before), holdfast.Bytes(median(before))))
 	default:
-		o.Outcome, o.Summary = holdfast.OK, probe.OneLine(newest.name+": "+s.told(newest, c, summed))
+		o.Outcome, o.Summary = holdfast.OK, probe.OneLine(newest.Name+": "+s.told(newest, c, summed))
 	}
 	if verified {
 		o.Verification = &holdfast.Verification{Time: start.UTC(), Scope: 1}
@@ -74,8 +75,8 @@ func (s settings) judge(o *probe.Observation, l listing, c content, summed bool,
 }
 
 // told says in words how well the newest archive is known.
-func (s settings) told(a archive, c content, summed bool) string {
-	size := holdfast.Bytes(a.size)
+func (s settings) told(a folder.File, c content, summed bool) string {
+	size := holdfast.Bytes(a.Size)
 	switch {
 	case s.ListOnly:
 		return fmt.Sprintf("%v, not read", size)

@@ -10,24 +10,23 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
 )
 
 var (
-	errWriting  = errors.New("still being written") // pass the archive over
 	errUnlisted = errors.New("the manifest does not list it")
 	errDamaged  = errors.New("damaged")
 )
 
 // look lists the directory and judges the newest finished archive. Its errors are
-// those settings.fault knows.
+// for settings.verdict.
 func (s settings) look(ctx context.Context, root *os.Root) (probe.Observation, error) {
 	start := time.Now()
-	l, err := s.list(ctx, root, start)
+	l, err := s.List(ctx, root, start, s.isManifest)
 	if err != nil {
 		return probe.Observation{}, err
 	}
@@ -39,44 +38,37 @@ func (s settings) look(ctx context.Context, root *os.Root) (probe.Observation, e
 		return probe.Observation{}, err
 	}
 	unlisted := 0
-	for ; len(l.archives) > 0; l.archives = l.archives[1:] {
-		want, err := s.expected(root, whole, l.archives[0])
-		if errors.Is(err, errWriting) {
+	for ; len(l.Files) > 0; l.Files = l.Files[1:] {
+		want, err := s.expected(root, whole, l.Files[0])
+		if errors.Is(err, folder.ErrWriting) {
 			unlisted++
 			continue
 		}
 		c := content{opaque: "only listed"}
 		if err == nil && !s.ListOnly {
-			c, err = s.read(ctx, root, l.archives[0], want)
+			c, err = s.read(ctx, root, l.Files[0], want)
 		}
-		if errors.Is(err, errWriting) {
-			l.writing++
+		if errors.Is(err, folder.ErrWriting) {
+			l.Writing++
 			continue
 		}
 		if err != nil && !errors.Is(err, errUnlisted) && !errors.Is(err, errDamaged) {
 			return probe.Observation{}, err
 		}
 		o := s.facts(l, c, start)
-		o.Facts["unfinished"] = strconv.Itoa(l.writing + unlisted)
+		o.Facts["unfinished"] = strconv.Itoa(l.Writing + unlisted)
 		s.judge(&o, l, c, want != nil, err, start)
 		return o, nil
 	}
-	return s.nothing(l, unlisted), nil
+	return s.nothing(l, unlisted)
 }
 
 // nothing says why there is no archive to judge.
-func (s settings) nothing(l listing, unlisted int) probe.Observation {
-	switch {
-	case unlisted > 0:
-		return probe.Failed(holdfast.Missing, "%s: none of %d archives is in its manifest %s", s.Directory, unlisted, s.Manifest)
-	case l.writing > 0:
-		return probe.Failed(holdfast.Empty, "%s: no archive is finished, %d being written", s.Directory, l.writing)
-	case l.timeless > 0:
-		return probe.Failed(holdfast.NoMatch, "%s: none of %d names has a time like %s", s.Directory, l.timeless, s.NameTime)
-	case l.entries > 0:
-		return probe.Failed(holdfast.NoMatch, "%s: none of %d names matches %s", s.Directory, l.entries, s.Pattern)
+func (s settings) nothing(l folder.Listing, unlisted int) (probe.Observation, error) {
+	if unlisted > 0 {
+		return probe.Failed(holdfast.Missing, "%s: none of %d archives is in its manifest %s", s.Directory, unlisted, s.Manifest), nil
 	}
-	return probe.Failed(holdfast.Empty, "%s is empty", s.Directory)
+	return probe.Observation{}, s.Nothing(l, "archive")
 }
 
 // wholeManifest reads the manifest where there is one for all files.
@@ -89,74 +81,56 @@ func (s settings) wholeManifest(root *os.Root) (*manifest, error) {
 
 // expected returns the sum the manifest has for an archive, nil without a
 // manifest.
-func (s settings) expected(root *os.Root, m *manifest, a archive) ([]byte, error) {
+func (s settings) expected(root *os.Root, m *manifest, a folder.File) ([]byte, error) {
 	if s.Manifest == "" {
 		return nil, nil
 	}
 	if m == nil {
 		var err error
-		m, err = readManifest(root, strings.ReplaceAll(s.Manifest, "{file}", a.name))
+		m, err = readManifest(root, strings.ReplaceAll(s.Manifest, "{file}", a.Name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errWriting
+			return nil, folder.ErrWriting
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if sum := m.sums[a.name]; sum != nil {
+	if sum := m.sums[a.Name]; sum != nil {
 		return sum, nil
 	}
-	if a.changed.After(m.changed) {
-		return nil, errWriting
+	if a.Changed.After(m.changed) {
+		return nil, folder.ErrWriting
 	}
 	return nil, errUnlisted
 }
 
 // read reads an archive to its end and compares its sum, where one is wanted. A
-// file that is gone or changes meanwhile is errWriting.
-func (s settings) read(ctx context.Context, root *os.Root, a archive, want []byte) (content, error) {
-	f, err := root.OpenFile(a.name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe must not hold us
-	if errors.Is(err, fs.ErrNotExist) {
-		return content{}, errWriting
-	}
+// file that is gone or changes meanwhile is folder.ErrWriting.
+func (s settings) read(ctx context.Context, root *os.Root, a folder.File, want []byte) (content, error) {
+	f, err := a.Open(root)
 	if err != nil {
 		return content{}, err
 	}
 	defer f.Close()
-	if err := a.unchanged(f); err != nil {
-		return content{}, err
-	}
-	from := &source{ctx: ctx, file: f, budget: -1}
+	from := folder.NewReader(ctx, f)
 	if want != nil {
-		from.sum = sha256.New()
+		from.Sum = sha256.New()
 	}
-	c, damage := readContent(ctx, from, a.name, a.size)
+	c, damage := readContent(ctx, from, a.Name, a.Size)
 	if ctx.Err() != nil {
 		return c, ctx.Err()
 	}
-	if from.fault != nil {
-		return c, from.fault
+	if from.Fault != nil {
+		return c, from.Fault
 	}
-	if err := a.unchanged(f); err != nil {
+	if err := a.Unchanged(f); err != nil {
 		return c, err
 	}
 	if damage != nil {
 		return c, fmt.Errorf("%w: %w", errDamaged, damage)
 	}
-	if want != nil && !bytes.Equal(from.sum.Sum(nil), want) {
+	if want != nil && !bytes.Equal(from.Sum.Sum(nil), want) {
 		return c, fmt.Errorf("%w: it differs from the manifest", errDamaged)
 	}
 	return c, nil
-}
-
-// unchanged returns errWriting where the file is no longer as it was listed.
-func (a archive) unchanged(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() != a.size || !info.ModTime().Equal(a.changed) {
-		return errWriting
-	}
-	return nil
 }
