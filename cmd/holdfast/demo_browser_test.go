@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +69,18 @@ func TestDemoInBrowser(t *testing.T) {
 		Changes int                       `json:"changes"`
 		Before  map[string]holdfast.State `json:"before"`
 	}
-	watched, err := chromedp.Run(tab, chromedp.Evaluate[watching]("window.watched"))
-	if err != nil {
-		t.Fatalf("the page was loaded again, or is gone: %v", err)
+	var watched watching
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for range 50 { // the page follows within a second; the next trouble comes later
+		var err error
+		if watched, err = chromedp.Run(tab, chromedp.Evaluate[watching]("window.watched")); err != nil {
+			t.Fatalf("the page was loaded again, or is gone: %v", err)
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(watched.Before)), func(s holdfast.State) bool { return s != holdfast.Proven }) {
+			break
+		}
+		<-again.C
 	}
 	t.Logf("%d changes in place; states seen: %v", watched.Changes, watched.Seen)
 	for _, s := range holdfast.States {
