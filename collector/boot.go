@@ -24,6 +24,7 @@ func (c *Collector) boot(ctx context.Context) error {
 			return fmt.Errorf("read records: %w", err)
 		}
 		c.estate.facts.Record(r)
+		c.book.add(r)
 	}
 	c.estate.facts.Enrolled(c.estate.enrolled)
 	for id, err := range c.store.Agents(ctx) {

@@ -46,6 +46,7 @@ type Collector struct {
 	ingest   *ingest.Server
 	alerts   *alerts
 	runs     *runs
+	book     *book
 	access   *access
 	openid   *openid.Provider // nil: none is set up
 	started  time.Time
@@ -84,6 +85,7 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	c.access = newAccess(c.store, c.now, log)
 	c.estate = newEstate(log, c.now)
 	c.estate.saved = c.saveTransitions
+	c.book = newBook()
 	c.runs = newRuns(c.now, c.estate.announce)
 	c.intake = newIntake(log, c.store, c.estate, c.count)
 	c.intake.reported = func(reports []*ingest.Report) { c.runs.reported(reports, c.intake.latest) }

@@ -106,21 +106,6 @@ func (c *Collector) Notices() []holdfast.Notice {
 	return append(list, c.alerts.troubles()...)
 }
 
-// Records returns what people attested, oldest first; "" stands for every
-// service.
-func (c *Collector) Records(ctx context.Context, service string) ([]holdfast.Record, error) {
-	list := []holdfast.Record{}
-	for r, err := range c.store.Records(ctx) {
-		if err != nil {
-			return nil, fmt.Errorf("read records: %w", err)
-		}
-		if service == "" || r.Service == service {
-			list = append(list, r)
-		}
-	}
-	return list, nil
-}
-
 // Record takes a record in: validated, made durable, judged. By and the time of
 // receipt are set here.
 func (c *Collector) Record(ctx context.Context, r holdfast.Record) (holdfast.Record, error) {
@@ -134,7 +119,7 @@ func (c *Collector) Record(ctx context.Context, r holdfast.Record) (holdfast.Rec
 	if err := c.names(&r); err != nil {
 		return r, fmt.Errorf("%w record: %w", holdfast.ErrInvalid, err)
 	}
-	r, err := c.store.AppendRecord(ctx, r)
+	r, err := c.book.enter(func() (holdfast.Record, error) { return c.store.AppendRecord(ctx, r) })
 	if err != nil {
 		return r, fmt.Errorf("store record: %w", err)
 	}

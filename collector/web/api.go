@@ -87,6 +87,7 @@ func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	s.addCatalogueAPI(a)
 	s.addAgentsAPI(a)
 	s.addChecksAPI(a)
+	s.addServiceAPI(a)
 	s.addRecordsAPI(a)
 	s.addEventsAPI(a)
 	s.addSearchAPI(a)

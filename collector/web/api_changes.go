@@ -97,36 +97,49 @@ func (s *server) apiHistory(ctx context.Context, in *struct {
 	return &page[History]{link, History{in.Name, list, next}}, nil
 }
 
-// changes reads a page of them. Only the page is read: years may lie behind it.
-func (s *server) changes(ctx context.Context, service string, in *Since) (list []holdfast.StandingChange, next Next, link string, err error) {
-	until, skip := in.Until, in.place.sent
-	if !in.place.at.IsZero() {
-		until = in.place.at.Add(1)
+// changes reads a page of them.
+func (s *server) changes(ctx context.Context, service string, in *Since) ([]holdfast.StandingChange, Next, string, error) {
+	list, next, link, err := newest(s.c.ChangesIn(ctx, service, in.Since, in.until()), in, func(c *holdfast.StandingChange) time.Time { return c.At })
+	if err != nil {
+		return nil, Next{}, "", fmt.Errorf("read changes: %w", err)
 	}
-	list = []holdfast.StandingChange{}
-	for c, err := range s.c.ChangesIn(ctx, service, in.Since, until) {
+	return list, next, link, nil
+}
+
+// until is before when a page lies that goes on where the cursor says.
+func (s *Since) until() time.Time {
+	if s.place.at.IsZero() {
+		return s.Until
+	}
+	return s.place.at.Add(1)
+}
+
+// newest takes a page of what all yields, newest first: what lies before in.until.
+// Only the page is read: years may lie behind it.
+func newest[T any](all iter.Seq2[T, error], in *Since, at func(*T) time.Time) (list []T, next Next, link string, err error) {
+	skip, sent := in.place.sent, 0 // sent: of the last instant in the list
+	list = []T{}
+	for x, err := range all {
 		if err != nil {
-			return nil, Next{}, "", fmt.Errorf("read changes: %w", err)
+			return nil, Next{}, "", err
 		}
-		if skip > 0 && c.At.Equal(in.place.at) {
+		when := at(&x)
+		if skip > 0 && when.Equal(in.place.at) {
 			skip--
 			continue
 		}
 		if len(list) == in.Limit {
-			at := list[len(list)-1].At
-			sent := 0
-			for _, l := range list {
-				if l.At.Equal(at) {
-					sent++
-				}
-			}
-			if at.Equal(in.place.at) {
+			last := at(&list[len(list)-1])
+			if last.Equal(in.place.at) {
 				sent += in.place.sent
 			}
-			next, link = in.more(fmt.Sprintf(placeForm, at.UnixNano(), sent))
+			next, link = in.more(fmt.Sprintf(placeForm, last.UnixNano(), sent))
 			return list, next, link, nil
 		}
-		list = append(list, c)
+		if len(list) == 0 || !when.Equal(at(&list[len(list)-1])) {
+			sent = 0
+		}
+		list, sent = append(list, x), sent+1
 	}
 	return list, Next{}, "", nil
 }

@@ -16,6 +16,11 @@ type evidence struct {
 	Observation          holdfast.Observation
 	State                holdfast.State // of the silhouette: what the outcome is like
 	Facts                []pair         // facts and fingerprint, by name
+	Link                 string         // of the check's page
+	Button               string         // runs it at once
+	Back                 string         // where that leads back to
+	May                  bool           // the reader may
+	Run                  *runView       // under way, or over since a short time; nil: none
 }
 
 type pair struct{ Name, Value string }
@@ -44,24 +49,37 @@ func restsOn(p *holdfast.Posture, catalogue *holdfast.Catalogue) (ids []string) 
 	return ids
 }
 
-// evidence gathers the checks a service rests on.
-func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue) []evidence {
-	var list []evidence
-	for _, id := range restsOn(p, catalogue) {
-		e := evidence{Check: id, Short: shortNeed(id, p.Name), Anchor: anchor(id), State: holdfast.Unknown}
+// evidence gathers the checks a service rests on, and their runs.
+func (s *server) evidence(p *holdfast.Posture, catalogue *holdfast.Catalogue, may bool) (list []evidence, runs []runView) {
+	ids := restsOn(p, catalogue)
+	runs = s.runsOf(ids, p.Name, catalogue)
+	for _, id := range ids {
 		k := catalogue.Check(id)
 		if k == nil {
 			continue // a derived need, or a record's
 		}
-		e.Probe, e.On, e.Every = k.Probe, k.On, k.Every
-		if e.Observation, e.Seen = s.c.Observation(id); e.Seen {
-			e.Observation = clipped(e.Observation)
-			e.State = outcomeState(e.Observation.Outcome)
-			e.Facts = append(pairs(e.Observation.Fingerprint), pairs(e.Observation.Facts)...)
+		e := s.evidenceOf(k)
+		e.Short, e.May, e.Back = shortNeed(id, p.Name), may, servicePath(p.Name)
+		for i := range runs {
+			if runs[i].Check == id {
+				e.Run = &runs[i]
+			}
 		}
 		list = append(list, e)
 	}
-	return list
+	return list, runs
+}
+
+// evidenceOf is a check with what it saw last.
+func (s *server) evidenceOf(k *holdfast.Check) evidence {
+	e := evidence{Check: k.ID, Short: clip(k.ID), Anchor: anchor(k.ID), Link: checkPath(k.ID), Back: checkPath(k.ID), State: holdfast.Unknown,
+		Probe: k.Probe, On: k.On, Every: k.Every, Button: buttonOf(kindOf(s.c.Catalogue(), k.ID))}
+	if e.Observation, e.Seen = s.c.Observation(k.ID); e.Seen {
+		e.Observation = clipped(e.Observation)
+		e.State = outcomeState(e.Observation.Outcome)
+		e.Facts = append(pairs(e.Observation.Fingerprint), pairs(e.Observation.Facts)...)
+	}
+	return e
 }
 
 // outcomeState is the silhouette an outcome is shown with.

@@ -28,7 +28,7 @@ type entry struct {
 // menu lists the pages there are, in the order Readiness, Protected data, Recovery
 // paths, Alerts, Agents, Settings. Menu, palette, keys and help are made of it.
 var menu = []entry{
-	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "wall"}},
+	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "check", "record", "wall"}},
 	{Page: "data", Path: "/data", Title: "Protected data", Key: "d"},
 	{Page: "paths", Path: "/paths", Title: "Recovery paths", Key: "p"},
 	{Page: "alerts", Path: "/alerts", Title: "Alerts", Key: "l"},

@@ -57,8 +57,8 @@ func newPages(now func() time.Time) (*pages, error) {
 	funcs := words(now)
 	funcs["build"] = func() string { return p.build }
 	funcs["asset"] = func(name string) string { return "/static/" + name + "?v=" + p.files[name].hash }
-	for _, page := range []string{"overview", "service", "data", "paths", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
-		t, err := template.New(page).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/charts.html", "templates/"+page+".html")
+	for _, page := range []string{"overview", "service", "check", "record", "data", "paths", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
+		t, err := template.New(page).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/charts.html", "templates/observed.html", "templates/"+page+".html")
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", page, err)
 		}
@@ -115,6 +115,8 @@ func (p *pages) static(w http.ResponseWriter, r *http.Request) {
 func (s *server) addPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", s.overviewPage)
 	mux.HandleFunc("GET /services/{name}", s.servicePage)
+	s.addRecordPages(mux)
+	s.addRuns(mux)
 	mux.HandleFunc("GET /data", s.dataPage)
 	mux.HandleFunc("GET /data.csv", s.dataCSV)
 	mux.HandleFunc("GET /paths", s.pathsPage)

@@ -8,8 +8,12 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-// Past is what a service and its checks were like.
+// Past is what a service and its checks were like, and what was said of them.
 type Past interface {
+	// RecordsOn returns the records a service's posture may rest on, oldest first:
+	// those that name it or one of its needs, and the reviews and trainings of these
+	// plans and teams.
+	RecordsOn(ctx context.Context, service string, plans, teams []string) ([]holdfast.Record, error)
 	// ObservedIn yields what was notable of a check's observations received within
 	// [from, until), newest first: changes of outcome, tests, and of recovery points
 	// the first of a day and those that end a long gap. A zero instant is no bound.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,4 +87,15 @@ func (e *estate) StandingsIn(_ context.Context, service string, from, until time
 			}
 		}
 	}
+}
+
+func (e *estate) RecordsOn(_ context.Context, service string, plans, teams []string) ([]holdfast.Record, error) {
+	list := []holdfast.Record{}
+	for _, r := range e.records {
+		if r.Service == service || strings.HasPrefix(r.Need, service+"/") ||
+			(r.Kind == holdfast.Review || r.Kind == holdfast.Training) && (slices.Contains(plans, r.Plan) || slices.Contains(teams, r.Team)) {
+			list = append(list, r)
+		}
+	}
+	return list, e.broken
 }

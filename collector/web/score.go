@@ -32,6 +32,7 @@ type finding struct {
 	GainSay string
 	Shown   holdfast.State // its silhouette; what costs points only has none
 	Anchor  string         // of its evidence
+	Causes  bool           // it is what the state comes from
 }
 
 func newScore(p *holdfast.Posture) scoreView {
@@ -62,6 +63,7 @@ func newFinding(p *holdfast.Posture, f *holdfast.Finding) finding {
 	if f.State == holdfast.Proven {
 		out.Shown = holdfast.NotJudged
 	}
+	out.Causes = p.Cause != nil && p.Cause.Need == f.Need && p.Cause.State == f.State
 	var places []string
 	for _, s := range f.Scenarios {
 		places = append(places, scenarioTitle(s))

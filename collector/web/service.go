@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,15 +24,37 @@ type serviceView struct {
 	Envelope  envelope
 	Impact    []bullet
 	Binding   string // the scenario whose objectives are shown: the worst
+	Actual    actual
 	Score     scoreView
 	Ways      []way
 	Deadlines []deadline
 	Later     int // deadlines beyond those shown
+	Gantts    []gantt
+	Alone     []string // scenarios in which it waits for nobody
 	Depends   []dependence
-	AskedBy   []string // services in whose scenarios it is judged besides
+	AskedBy   []consumer // services that depend on it
 	Evidence  []evidence
+	Runs      []runView
+	Timeline  *timelineView // nil: cannot be read now
+	Restores  *restoresView // nil: nothing was ever tested
+	Records   []recordRow   // newest first
+	Older     []recordRow
+	More      int      // records beyond those
+	Enter     []option // forms the reader may fill in
+	Accept    string   // where the reader may accept a risk; empty: not
 	Changes   []holdfast.StandingChange
 }
+
+// actual is what would come of the binding scenario now, beside what was asked.
+type actual struct {
+	RTO, RPO       template.HTML
+	RTOBad, RPOBad bool
+}
+
+const (
+	recordsShown = 8
+	recordsOlder = 100
+)
 
 func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
@@ -43,28 +67,85 @@ func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p = clipped(p)
-	changes, err := s.c.Changes(r.Context(), name, changesShown)
-	if err != nil {
-		s.log.Error("history cannot be read", "service", name, "err", err)
-	}
-	now, catalogue := s.c.Now(), s.c.Catalogue()
+	now, catalogue, role := s.c.Now(), s.c.Catalogue(), whoIs(r.Context()).Role
 	v := &serviceView{
 		Posture: &p, Called: titleOf(&p), Catalogue: clipped(catalogue.Service(name)), Envelope: newEnvelope(&p, now),
-		Score: newScore(&p), Deadlines: deadlines(&p, now), Changes: clipped(changes),
+		Score: newScore(&p), Deadlines: deadlines(&p, now), Enter: recordLinks(name, role),
 	}
 	own := ownScenarios(&p)
 	if len(own) > 0 {
 		v.Binding = scenarioTitle(own[0].Name)
+		v.Actual = newActual(stand(&p, own[0]), now)
 	}
 	v.Sentence, v.Others = sentence(&p, own, now)
 	v.Impact = impact(&p, now)
 	if n := len(v.Deadlines); n > deadlinesShown {
 		v.Deadlines, v.Later = v.Deadlines[:deadlinesShown], n-deadlinesShown
 	}
-	v.Evidence = s.evidence(&p, catalogue)
+	if role.MayRecord(holdfast.Acceptance) {
+		v.Accept = servicePath(name) + "/record/" + string(holdfast.Acceptance)
+	}
+	v.Evidence, v.Runs = s.evidence(&p, catalogue, role.MayRunChecks())
 	v.Ways = ways(&p, catalogue, v.Evidence)
+	v.Gantts, v.Alone = gantts(recoveries(&p, s.c.Posture), p.Name)
 	v.depend(catalogue, s.c)
+	s.addPast(r.Context(), v, catalogue, own, now)
 	s.show(w, r, http.StatusOK, "service", v.Called, v)
+}
+
+// addPast fills in what happened. A history that cannot be read is said in the log,
+// and the rest of the page stands.
+func (s *server) addPast(ctx context.Context, v *serviceView, catalogue *holdfast.Catalogue, own []*holdfast.ScenarioPosture, now time.Time) {
+	failed := func(what string, err error) {
+		if err != nil && ctx.Err() == nil {
+			s.log.Error(what+" cannot be read", "service", v.Name, "err", err)
+		}
+	}
+	changes, err := s.c.Changes(ctx, v.Name, changesShown)
+	failed("history", err)
+	v.Changes = clipped(changes)
+	t, err := s.timeline(ctx, v.Posture, timelineDays)
+	failed("timeline", err)
+	if err == nil && v.Score.Judged {
+		var names []string
+		for _, x := range own {
+			names = append(names, x.Name)
+		}
+		slices.SortFunc(names, scenarioOrder)
+		v.Timeline = newTimelineView(t, names)
+	}
+	tests, err := s.testsMade(ctx, v.Posture, catalogue, now.Add(-restoreHistory))
+	failed("tests", err)
+	tests = slices.DeleteFunc(tests, func(x DayTest) bool { return x.Rung == holdfast.Intact })
+	rto := time.Duration(0)
+	if v.Objectives != nil {
+		rto = v.Objectives.RTO.Requested.Limit.Std()
+	}
+	v.Restores = newRestoresView(tests, rto, now)
+	plans, teams := plansAndTeams(catalogue.Service(v.Name))
+	records, err := s.c.RecordsOn(ctx, v.Name, plans, teams)
+	failed("records", err)
+	v.addRecords(records)
+}
+
+// addRecords lists records, the newest first.
+func (v *serviceView) addRecords(records []holdfast.Record) {
+	for i := len(records) - 1; i >= 0; i-- {
+		switch {
+		case len(v.Records) < recordsShown:
+			v.Records = append(v.Records, newRecordRow(&records[i], v.Name))
+		case len(v.Older) < recordsOlder:
+			v.Older = append(v.Older, newRecordRow(&records[i], v.Name))
+		default:
+			v.More++
+		}
+	}
+}
+
+// newActual says what recovery would be like now.
+func newActual(s standing, now time.Time) actual {
+	loss, back := lossBullet(s, now), timeBullet(s)
+	return actual{RTO: back.Value, RPO: loss.Value, RTOBad: back.Bad, RPOBad: loss.Bad}
 }
 
 // impact sets the worst scenario against what the business asked for.
@@ -90,7 +171,27 @@ func impact(p *holdfast.Posture, now time.Time) []bullet {
 		b.Say = "Time back and work after it: " + spoken(with.Total.Std()) + against(with.Total.Std(), worst.MTPD.Std())
 		list = append(list, b.filled(with.Total.Std(), worst.MTPD.Std()))
 	}
-	return list
+	return append(list, bearable(p, now)...)
+}
+
+// bearable sets the data that would be lost against the most that is tolerable.
+func bearable(p *holdfast.Posture, now time.Time) []bullet {
+	if p.Objectives == nil || p.Objectives.MTDL == 0 {
+		return nil
+	}
+	var worst time.Duration
+	for _, s := range ownScenarios(p) {
+		if x := stand(p, s); x.data && !x.current && !x.blocked && !s.Point.IsZero() {
+			worst = max(worst, now.Sub(s.Point))
+		}
+	}
+	if worst == 0 {
+		return nil
+	}
+	limit := p.Objectives.MTDL.Std()
+	b := bullet{Label: "Data lost against MTDL", Of: span(limit), Value: moment(now.Add(-worst), now, "age")}
+	b.Say = "Most data lost: " + spoken(worst) + against(worst, limit)
+	return []bullet{b.filled(worst, limit)}
 }
 
 // ownScenarios are those the service's own BIA and tier ask, the worst first.
@@ -261,8 +362,19 @@ func (v *serviceView) depend(catalogue *holdfast.Catalogue, c Collector) {
 	for i := range catalogue.Services {
 		for _, d := range catalogue.Services[i].DependsOn {
 			if d.Service == v.Name {
-				v.AskedBy = append(v.AskedBy, catalogue.Services[i].Name)
+				x := consumer{Service: catalogue.Services[i].Name, Title: clip(catalogue.Services[i].Name), Kind: d.Kind}
+				if p, ok := c.Posture(x.Service); ok {
+					x.Title, x.State = titleOf(&p), p.State
+				}
+				v.AskedBy = append(v.AskedBy, x)
 			}
 		}
 	}
+}
+
+// consumer is a service that stands on this one.
+type consumer struct {
+	Service, Title string
+	Kind           holdfast.DependencyKind
+	State          holdfast.State
 }
