@@ -11,17 +11,19 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
 )
 
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
-		"files":  files.Probes,
-		"host":   host.Probes,
-		"nagios": nagios.Probes,
-		"net":    net.Probes,
-		"restic": restic.Probes,
+		"files":      files.Probes,
+		"host":       host.Probes,
+		"nagios":     nagios.Probes,
+		"prometheus": prometheus.Probes,
+		"net":        net.Probes,
+		"restic":     restic.Probes,
 	}
 }
 
