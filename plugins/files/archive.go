@@ -6,6 +6,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/sums"
 )
 
 // archives is the probe files.archive.
@@ -46,7 +47,7 @@ func (p *archives) Observe(ctx context.Context, r probe.Request) (probe.Observat
 // verdict says what an error means: the copy is broken, which is an observation, or
 // nobody can tell, which is an error.
 func (s settings) verdict(ctx context.Context, err error) (probe.Observation, error) {
-	if errors.Is(err, errManifest) {
+	if errors.Is(err, sums.ErrManifest) {
 		return probe.Failed(holdfast.Damaged, "%v", err), nil
 	}
 	return probe.Verdict(probe.Observation{}, s.Fault(ctx, err))

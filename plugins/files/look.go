@@ -14,6 +14,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/sums"
 	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
 )
 
@@ -72,22 +73,22 @@ func (s settings) nothing(l folder.Listing, unlisted int) (probe.Observation, er
 }
 
 // wholeManifest reads the manifest where there is one for all files.
-func (s settings) wholeManifest(root *os.Root) (*manifest, error) {
+func (s settings) wholeManifest(root *os.Root) (*sums.Manifest, error) {
 	if s.Manifest == "" || strings.Contains(s.Manifest, "{file}") {
 		return nil, nil
 	}
-	return readManifest(root, s.Manifest)
+	return sums.Read(root, s.Manifest)
 }
 
 // expected returns the sum the manifest has for an archive, nil without a
 // manifest.
-func (s settings) expected(root *os.Root, m *manifest, a folder.File) ([]byte, error) {
+func (s settings) expected(root *os.Root, m *sums.Manifest, a folder.File) ([]byte, error) {
 	if s.Manifest == "" {
 		return nil, nil
 	}
 	if m == nil {
 		var err error
-		m, err = readManifest(root, strings.ReplaceAll(s.Manifest, "{file}", a.Name))
+		m, err = sums.Read(root, strings.ReplaceAll(s.Manifest, "{file}", a.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, folder.ErrWriting
 		}
@@ -95,10 +96,10 @@ func (s settings) expected(root *os.Root, m *manifest, a folder.File) ([]byte, e
 			return nil, err
 		}
 	}
-	if sum := m.sums[a.Name]; sum != nil {
+	if sum := m.Sums[a.Name]; sum != nil {
 		return sum, nil
 	}
-	if a.Changed.After(m.changed) {
+	if a.Changed.After(m.Changed) {
 		return nil, folder.ErrWriting
 	}
 	return nil, errUnlisted

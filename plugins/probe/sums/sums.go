@@ -1,4 +1,5 @@
-package files
+// Package sums reads manifests of SHA-256 sums, as sha256sum(1) writes them.
+package sums
 
 import (
 	"bufio"
@@ -14,21 +15,22 @@ import (
 	"time"
 )
 
-// manifestMax bounds a manifest; a line has about 100 bytes.
-const manifestMax = 8 << 20
+// max bounds a manifest; a line has about 100 bytes.
+const max = 8 << 20
 
-// manifest is the SHA-256 sums of files in the directory.
-type manifest struct {
-	changed time.Time
-	sums    map[string][]byte // name → sum
+// Manifest is the SHA-256 sums of files under one folder.
+type Manifest struct {
+	Changed time.Time
+	Sums    map[string][]byte // name, relative to the folder → sum
 }
 
-// errManifest says that a manifest is there and cannot be used.
-var errManifest = errors.New("manifest")
+// ErrManifest says that a manifest is there and cannot be used.
+var ErrManifest = errors.New("manifest")
 
-// readManifest reads what sha256sum writes. Its errors are errManifest with the
-// line; an empty manifest, of which nobody can tell; and those of reading.
-func readManifest(root *os.Root, name string) (*manifest, error) {
+// Read reads a manifest under root. Its errors are ErrManifest with the line; an
+// empty manifest, of which nobody can tell; and those of reading. Of two lines for
+// one name the later counts.
+func Read(root *os.Root, name string) (*Manifest, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -38,31 +40,31 @@ func readManifest(root *os.Root, name string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > manifestMax {
-		return nil, fmt.Errorf("%w %s is no file of at most %d MiB", errManifest, name, manifestMax>>20)
+	if !info.Mode().IsRegular() || info.Size() > max {
+		return nil, fmt.Errorf("%w %s is no file of at most %d MiB", ErrManifest, name, max>>20)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, manifestMax))
+	content, err := io.ReadAll(io.LimitReader(f, max))
 	if err != nil {
 		return nil, err
 	}
 	if len(content) == 0 { // sha256sum > SHA256SUMS empties it and then reads for long
 		return nil, fmt.Errorf("manifest %s is empty: still being written?", name)
 	}
-	m := &manifest{changed: info.ModTime(), sums: map[string][]byte{}}
+	m := &Manifest{Changed: info.ModTime(), Sums: map[string][]byte{}}
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	for n := 1; lines.Scan(); n++ {
 		if err := m.add(strings.TrimSuffix(lines.Text(), "\r")); err != nil {
-			return nil, fmt.Errorf("%w %s, line %d: %w", errManifest, name, n, err)
+			return nil, fmt.Errorf("%w %s, line %d: %w", ErrManifest, name, n, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%w %s: %w", errManifest, name, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrManifest, name, err)
 	}
 	return m, nil
 }
 
 // add reads a line: 64 hexadecimal digits, a space, a space or star, a name.
-func (m *manifest) add(line string) error {
+func (m *Manifest) add(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
 	}
@@ -77,6 +79,6 @@ func (m *manifest) add(line string) error {
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("%q lies outside the directory", line[66:])
 	}
-	m.sums[name] = sum
+	m.Sums[name] = sum
 	return nil
 }
