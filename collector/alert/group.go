@@ -155,7 +155,8 @@ func (b *board) explained(w *wait, seen map[string]bool) bool {
 }
 
 // members returns the signals of an alert that count: those that stand in for a
-// dependency only where nothing else explains it.
+// dependency only where nothing else explains it. The first speaks for the alert:
+// the gravest, then that of the service whose check it is, then of the most critical.
 func (b *board) members(id string) []*signal {
 	list := make([]*signal, 0, len(b.alerts[id]))
 	for _, s := range b.alerts[id] {
@@ -165,13 +166,8 @@ func (b *board) members(id string) []*signal {
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, c *signal) int {
-		switch {
-		case graver(a, c) && severityRank(a.severity) != severityRank(c.severity):
-			return -1
-		case graver(c, a) && severityRank(a.severity) != severityRank(c.severity):
-			return 1
-		}
-		return cmp.Or(cmp.Compare(a.tier, c.tier), cmp.Compare(a.service, c.service))
+		return cmp.Or(cmp.Compare(severityRank(a.severity), severityRank(c.severity)), cmp.Compare(a.foreign(), c.foreign()),
+			cmp.Compare(a.tier, c.tier), cmp.Compare(a.service, c.service))
 	})
 	return list
 }

@@ -11,11 +11,12 @@ import (
 type index struct {
 	catalogue *holdfast.Catalogue
 	plans     map[string]*holdfast.Plan
-	checks    map[string]*lookout       // by ID
-	services  map[string][]pathIndex    // service → its paths
-	agents    map[string][]string       // agent → services whose recovery rests on its checks
-	validity  map[string]time.Duration  // agent → the shortest validity of its checks
-	things    map[string]map[string]int // thing → services with a copy in it → how many
+	checks    map[string]*lookout        // by ID
+	services  map[string][]pathIndex     // service → its paths
+	agents    map[string][]string        // agent → services whose recovery rests on its checks
+	validity  map[string]time.Duration   // agent → the shortest validity of its checks
+	things    map[string]map[string]bool // thing → services with a copy in it
+	copies    map[string]string          // a copy's own check → the thing the copy lies in
 }
 
 // lookout is a check and where the thing stands that it looks at.
@@ -37,14 +38,13 @@ type pathIndex struct {
 type copyIndex struct {
 	id      string // SERVICE/DATASET/COPY
 	dataset string
-	thing   string // what it lies in, as probes name it; empty: nobody looks
-	check   *lookout
+	check   *lookout // nil: nobody looks
 }
 
 func newIndex(c *holdfast.Catalogue, source Source) *index {
 	x := &index{
 		catalogue: c, plans: make(map[string]*holdfast.Plan, len(c.Plans)), checks: map[string]*lookout{}, services: make(map[string][]pathIndex, len(c.Services)),
-		agents: map[string][]string{}, validity: map[string]time.Duration{}, things: map[string]map[string]int{},
+		agents: map[string][]string{}, validity: map[string]time.Duration{}, things: map[string]map[string]bool{}, copies: map[string]string{},
 	}
 	for i := range c.Services {
 		x.addChecks(&c.Services[i], source)
@@ -81,9 +81,10 @@ func (x *index) addChecks(s *holdfast.Service, source Source) {
 			x.add(c.Check, c.Site, c.Host, source)
 			thing := thingOf(c, source)
 			if x.things[thing] == nil {
-				x.things[thing] = map[string]int{}
+				x.things[thing] = map[string]bool{}
 			}
-			x.things[thing][s.Name]++
+			x.things[thing][s.Name] = true
+			x.copies[c.Check.ID] = thing
 		}
 	}
 	for i := range s.Paths {
@@ -123,7 +124,7 @@ func (x *index) addPaths(s *holdfast.Service, source Source) {
 			}
 			c := copyIndex{id: s.Name + "/" + ref.String(), dataset: ref.Dataset}
 			if copy := d.Copy(ref.Copy); copy.Check != nil {
-				c.thing, c.check = thingOf(copy, source), x.checks[copy.Check.ID]
+				c.check = x.checks[copy.Check.ID]
 				out.rest(c.check)
 			}
 			out.copies = append(out.copies, c)

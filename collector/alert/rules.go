@@ -45,7 +45,7 @@ var rules = map[string]rule{
 	"copy-unknown":  {1, (*derivation).unknown},
 	"copy-degraded": {1, byCheck(holdfast.NeedDegraded)},
 
-	"need-failed":     {1, byCheck(holdfast.NeedFailed)},
+	"need-failed":     {1, (*derivation).needFailed},
 	"need-unknown":    {1, (*derivation).unknown},
 	"need-degraded":   {1, byCheck(holdfast.NeedDegraded)},
 	"plan-unreadable": {1, byCheck(holdfast.NeedFailed)},
@@ -138,30 +138,27 @@ var wholeThing = map[holdfast.Reason]bool{
 // copyFailed is about the repository where copies of several services lie in it
 // and the reason speaks of all of it; else about the copy.
 func (d *derivation) copyFailed(f *holdfast.Finding) {
-	cause, shared := f.Need, false
-	if c := d.copyIndex(f.Need); c != nil && d.x.shared(c.thing) {
+	cause, shared := causeOf(f), false
+	if thing := d.x.copies[f.Check]; d.x.shared(thing) {
 		if o, ok := d.source.Observation(f.Check); ok && wholeThing[o.Reason] {
-			cause, shared = c.thing, true
+			cause, shared = thing, true
 		}
 	}
 	s := d.raise(holdfast.PointFailed, cause, f)
 	if shared {
 		s.what = "what lies in " + cause + " cannot be used: " + f.Reason
 	}
-	d.failed[f.Need] = s
+	d.failed[causeOf(f)] = s
 }
 
-// copyIndex returns a copy by its ID, as a path names it; nil: none does.
-func (d *derivation) copyIndex(id string) *copyIndex {
-	paths := d.x.services[d.p.Name]
-	for i := range paths {
-		for j := range paths[i].copies {
-			if c := &paths[i].copies[j]; c.id == id {
-				return c
-			}
-		}
+// needFailed is about the copy where the need looks at one, of whatever service:
+// the same check is at fault.
+func (d *derivation) needFailed(f *holdfast.Finding) {
+	if _, copy := d.x.copies[f.Check]; copy {
+		d.copyFailed(f)
+		return
 	}
-	return nil
+	d.raise(holdfast.NeedFailed, causeOf(f), f)
 }
 
 // unknown is about the check that cannot tell, unless its agent is silent: that is

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -69,6 +70,14 @@ func (s *signal) merge(t *signal) {
 		out.quiet = ""
 	}
 	*s = out
+}
+
+// foreign is 0 for a signal of the service whose check shows it, else 1.
+func (s *signal) foreign() int {
+	if strings.HasPrefix(s.check, s.service+"/") {
+		return 0
+	}
+	return 1
 }
 
 // graver orders what speaks for an alert: severity, state, then words.
