@@ -14,8 +14,8 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
-	"github.com/holdfast-monitor/holdfast/plugins/probe/sums"
 	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/sums"
 )
 
 var (
