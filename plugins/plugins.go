@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
+	"github.com/holdfast-monitor/holdfast/plugins/rsync"
 )
 
 // All returns every plugin by name. A probe's name begins with its plugin's.
@@ -24,6 +25,7 @@ func All() map[string]func() []probe.Probe {
 		"prometheus": prometheus.Probes,
 		"net":        net.Probes,
 		"restic":     restic.Probes,
+		"rsync":      rsync.Probes,
 	}
 }
 
