@@ -51,7 +51,9 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	began := time.Now()
-	return serve(t, newEstate(t, func() time.Time { return noon.Add(time.Since(began)) }, troubled(noon)))
+	e := newEstate(t, func() time.Time { return noon.Add(time.Since(began)) }, troubled(noon))
+	remember(e)
+	return serve(t, e)
 }
 
 // ofBuild is where a page says which build it is of.

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,7 +63,7 @@ func (s *server) checkPage(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r) {
 		return
 	}
-	v := checkView{evidence: s.evidenceOf(k), What: kindOf(catalogue, id), On: clip(k.On), Timeout: k.Timeout, With: clip(string(k.With)), Rests: s.restsOnIt(id, catalogue)}
+	v := checkView{evidence: s.evidenceOf(k), What: kindOf(catalogue, id), On: clip(k.On), Timeout: k.Timeout, With: clipRaw(indented(k.With)), Rests: s.restsOnIt(id, catalogue)}
 	v.Short, v.May = clip(id), whoIs(r.Context()).Role.MayRunChecks()
 	if owner, rest, _ := strings.Cut(id, "/"); catalogue.Service(owner) != nil {
 		v.Up, v.Title, v.Short = owner, owner, clip(rest)
@@ -81,6 +83,15 @@ func (s *server) checkPage(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Past, v.More = pastOf(seen)
 	s.show(w, r, http.StatusOK, "check", v.Short, &v)
+}
+
+// indented writes settings to be read.
+func indented(with holdfast.Settings) string {
+	var b bytes.Buffer
+	if json.Indent(&b, []byte(with), "", "  ") != nil {
+		return string(with)
+	}
+	return b.String()
 }
 
 // sentence says what the check saw last.

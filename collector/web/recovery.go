@@ -221,7 +221,7 @@ func newGantt(r *Recovery, service string) gantt {
 		g.RTO = &axisTick{percent(x(rto)), "RTO " + span(rto), "middle"}
 	}
 	for i := range r.Steps {
-		g.Rows = append(g.Rows, newGanttRow(&r.Steps[i], service, rto, x))
+		g.Rows = append(g.Rows, newGanttRow(&r.Steps[i], service, rto, r.Time.AtLeast, x))
 	}
 	return g
 }
@@ -241,7 +241,7 @@ func ganttSteps(longest time.Duration) (list []time.Duration) {
 	return list
 }
 
-func newGanttRow(step *RecoveryStep, service string, rto time.Duration, x func(time.Duration) float64) ganttRow {
+func newGanttRow(step *RecoveryStep, service string, rto time.Duration, atLeast bool, x func(time.Duration) float64) ganttRow {
 	start, end := step.Start.Std(), step.end().Std()
 	r := ganttRow{RecoveryStep: *step, Self: step.Service == service, X: percent(x(start)), Text: span(step.Length.Std())}
 	until := end
@@ -256,15 +256,19 @@ func newGanttRow(step *RecoveryStep, service string, rto time.Duration, x func(t
 		r.Spare = &[2]string{percent(x(end)), percent(x(tail))}
 	}
 	r.At = axisTick{percent(x(end)), "", "start"}
+	least := ""
+	if r.Self && atLeast {
+		least = "no less than "
+	}
 	switch {
 	case step.Unknown:
-		r.Text = "never measured"
+		r.Text, r.At.X = "never measured", percent(x(start)+6)
 		r.Say = "begins after " + spoken(start) + ", never measured"
 	default:
-		r.Say = "from " + spoken(start) + " to " + spoken(end)
+		r.Say = "from " + spoken(start) + " to " + least + spoken(end)
 	}
 	if start == 0 {
-		r.Say = "back after " + spoken(end)
+		r.Say = "back after " + least + spoken(end)
 		if step.Unknown {
 			r.Say = "never measured"
 		}

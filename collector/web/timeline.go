@@ -43,6 +43,7 @@ type Day struct {
 type DayTest struct {
 	At      time.Time         `json:"at"`
 	Path    string            `json:"path"`
+	Dataset string            `json:"dataset,omitempty" doc:"where each dataset has a test of its own"`
 	Rung    holdfast.Rung     `json:"rung"`
 	Outcome holdfast.Outcome  `json:"outcome" enum:"ok,degraded,failed,unknown"`
 	Took    holdfast.Duration `json:"took,omitempty"`
@@ -252,7 +253,7 @@ func (s *server) testsOf(ctx context.Context, path string, test *holdfast.Test, 
 	known := map[time.Time]bool{}
 	for i := range seen {
 		o := &seen[i]
-		x := DayTest{At: o.At, Path: path, Rung: test.Rung, Outcome: o.Outcome, Check: test.Check.ID}
+		x := DayTest{At: o.At, Path: path, Dataset: test.Dataset, Rung: test.Rung, Outcome: o.Outcome, Check: test.Check.ID}
 		switch {
 		case o.Restoration != nil:
 			x.At, x.Took = o.Restoration.Started, o.Restoration.Duration
@@ -289,16 +290,33 @@ func (d *Day) readout(t *Timeline) string {
 		}
 		b.WriteString(".")
 	}
-	for _, x := range d.Tests {
-		b.WriteString(" " + x.say())
+	said := map[string]int{}
+	for i := range d.Tests {
+		said[d.Tests[i].say()]++
+	}
+	for i := range d.Tests {
+		text := d.Tests[i].say()
+		if n := said[text]; n > 1 {
+			fmt.Fprintf(&b, " %s (%d×)", text, n)
+		} else if n == 1 {
+			b.WriteString(" " + text)
+		}
+		delete(said, text)
 	}
 	return b.String()
 }
 
-// say tells of a test: "Restored by restore-in-ams in 6 min: ok."
+// say tells of a test: "Restored ledger by restore-in-ams in 6 min: passed."
 func (x *DayTest) say() string {
 	what := map[holdfast.Rung]string{holdfast.Intact: "Verified", holdfast.Restored: "Restored", holdfast.Exercised: "Exercised"}[x.Rung]
-	text := what + " " + clip(x.Path)
+	text := what
+	if x.Dataset != "" {
+		text += " " + clip(x.Dataset)
+	}
+	if x.Rung != holdfast.Exercised {
+		text += " by"
+	}
+	text += " " + clip(x.Path)
 	if x.Took > 0 {
 		text += " in " + spoken(x.Took.Std())
 	}

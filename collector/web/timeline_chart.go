@@ -211,7 +211,7 @@ func (v *timelineView) months(y int) {
 	v.MonthsY = y
 	for i := range v.Days {
 		if from := v.Days[i].from; from.Day() == 1 && i > 2 && i < v.Last-7 {
-			v.Months = append(v.Months, axisTick{percent(v.dayShare(i)), from.Format("1 Jan"), "middle"})
+			v.Months = append(v.Months, axisTick{percent(v.dayShare(i)), from.Format("2 Jan"), "middle"})
 		}
 	}
 	v.Months = append(v.Months, axisTick{"100%", "today", "end"})
