@@ -1,0 +1,335 @@
+package mariadb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
+)
+
+type restoreProbe struct{ held probe.Held[struct{}] }
+
+// restoreSettings are the settings of mariadb.restore.
+type restoreSettings struct {
+	Source
+	Dump       string   `json:"dump,omitempty" jsonschema:"which dump to restore: latest (the default) or random"`
+	Database   string   `json:"database,omitempty" jsonschema:"the database to restore into where the dump does not name its own, and which assertions ask; default: the one the dump names"`
+	Assertions []string `json:"assertions,omitempty" jsonschema:"SQL that must each return one row with one true value, like SELECT COUNT(*) > 1000 FROM orders"`
+	Scratch    string   `json:"scratch,omitempty" jsonschema:"absolute folder for the scratch server, which takes a folder of this test's own; default: the agent's scratch"`
+}
+
+const assertionsMax = 100
+
+func (*restoreProbe) Describe() probe.Description {
+	return probe.Description{
+		Name:     "mariadb.restore",
+		Observes: "Whether a dump of MariaDB really restores, and how long it takes: loads it into a server of its own, reads every row back and asks the catalogue's assertions.",
+		Settings: probe.Schema[restoreSettings](),
+		Cost:     holdfast.Heavy,
+		Privileges: holdfast.Privileges{Writes: true, Tools: []string{"mariadb", "mariadbd", "mariadb-install-db", "setpriv"},
+			Note: "starts a server in scratch, on a socket alone, and removes it; mariadbd is in /usr/sbin: name it under tools: in the agent's configuration. An agent that is root runs the server as the user " + account},
+		Target:  []string{"directory", "pattern"},
+		Reasons: append([]holdfast.Reason{holdfast.Assertion, holdfast.TooSmall, holdfast.ToolMissing}, dumpReasons...),
+	}
+}
+
+func (p *restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Observation, error) {
+	s, err := probe.Decode[restoreSettings](r.Settings)
+	if err == nil {
+		err = s.complete()
+	}
+	if err != nil {
+		return probe.Observation{}, err
+	}
+	dir, err := scratch.Root(cmp.Or(s.Scratch, r.Scratch), s.Directory, "/var/lib/mysql")
+	if err != nil {
+		return probe.Observation{}, err
+	}
+	root, err := s.Open(ctx, &p.held)
+	if err != nil {
+		return probe.Verdict(probe.Observation{}, s.Fault(ctx, err))
+	}
+	defer root.Close()
+	t := test{settings: s, dumps: root, scratch: dir, check: r.Check, tools: r.Tools}
+	o, err := t.run(ctx)
+	return probe.Verdict(o, s.Fault(ctx, err))
+}
+
+func (s *restoreSettings) complete() error {
+	if err := s.Source.complete(); err != nil {
+		return err
+	}
+	switch s.Dump = cmp.Or(s.Dump, "latest"); {
+	case s.Dump != "latest" && s.Dump != "random":
+		return fmt.Errorf("setting \"dump\": %q is neither latest nor random", s.Dump)
+	case len(s.Assertions) > assertionsMax:
+		return fmt.Errorf("setting \"assertions\": there are %d, at most %d", len(s.Assertions), assertionsMax)
+	case strings.ContainsAny(s.Database, "\x00\n") || len(s.Database) > 64 || strings.HasPrefix(s.Database, "-"):
+		return fmt.Errorf("setting \"database\": %.80q is not a database's name", s.Database)
+	}
+	for i, a := range s.Assertions {
+		if strings.TrimSpace(a) == "" {
+			return fmt.Errorf("setting \"assertions\": number %d is empty", i+1)
+		}
+	}
+	return nil
+}
+
+// test is one restore test.
+type test struct {
+	settings restoreSettings
+	dumps    *os.Root
+	scratch  string
+	check    string
+	tools    map[string]string
+}
+
+// run restores once into a workspace of its own, which is gone when it returns, and
+// so is the server.
+func (t test) run(ctx context.Context) (o probe.Observation, err error) {
+	probe.Progress(ctx, "read the dump", 0, 0)
+	d, err := t.choose(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.Facts = map[string]string{"dump": probe.OneLine(d.Name), "written_by": probe.OneLine(d.written)}
+	if err := memory(); err != nil {
+		return o, err
+	}
+	ws, err := scratch.New(t.scratch, t.check)
+	if err != nil {
+		return o, probe.Unable("", "scratch: %w", err)
+	}
+	defer func() {
+		if e := ws.Remove(); e != nil { // restored data lying about is worth an alarm of its own
+			o, err = probe.Observation{}, probe.Unable("", "empty scratch: %w", e)
+		}
+	}()
+	guarded, stop := scratch.Watch(ctx, filepath.Dir(ws.Data()), room(d))
+	defer stop()
+	o, err = t.restore(guarded, o, d, ws.Data())
+	if full := context.Cause(guarded); probe.ReasonOf(full) == holdfast.TooSmall && ctx.Err() == nil {
+		return o, full
+	}
+	return o, err
+}
+
+// room is what a restored dump is expected to take: rows and indexes twice the
+// dump's text, and what an empty server and its undo logs hold.
+func room(d dump) scratch.Tally {
+	return scratch.Tally{Bytes: 2*d.bytes + 256<<20}
+}
+
+// choose picks a dump and reads it to its end: one that is cut off is known to be
+// damaged without a server.
+func (t test) choose(ctx context.Context) (dump, error) {
+	l, err := t.settings.List(ctx, t.dumps, time.Now(), nil)
+	if err != nil {
+		return dump{}, err
+	}
+	if t.settings.Dump == "random" {
+		rand.Shuffle(len(l.Files), func(i, j int) { l.Files[i], l.Files[j] = l.Files[j], l.Files[i] })
+	}
+	for _, f := range l.Files {
+		d, err := read(ctx, t.dumps, f)
+		if !errors.Is(err, folder.ErrWriting) {
+			if at, why := t.settings.earlier(d.Time, d.ended); why != "" {
+				d.Time = at
+			}
+			return d, err
+		}
+		l.Writing++
+	}
+	return dump{}, t.settings.Nothing(l, "dump")
+}
+
+// restore measures from an empty folder to a restored server that answers again.
+func (t test) restore(ctx context.Context, o probe.Observation, d dump, dir string) (probe.Observation, error) {
+	started := time.Now()
+	probe.Progress(ctx, "make a server", 0, 0)
+	db, err := create(ctx, t.tools, dir)
+	if err != nil {
+		return o, err
+	}
+	database := cmp.Or(t.settings.Database, d.database, append(d.databases, "restored")[0])
+	if err := t.load(ctx, db, d, database); err != nil {
+		return o, err
+	}
+	// Started anew, so that what was loaded is known to be on disk; and without its
+	// accounts, which the dump may have replaced.
+	s, err := db.start(ctx, "--skip-grant-tables", "--read-only")
+	if err != nil {
+		return o, err
+	}
+	defer s.kill()
+	took := time.Since(started)
+	probe.Progress(ctx, "read the rows", 0, 0)
+	tables, rows, err := s.count(ctx)
+	if err != nil {
+		return o, err
+	}
+	if tables < d.tables {
+		return o, probe.Faulty(holdfast.Assertion, "%d tables were restored, the dump makes %d", tables, d.tables)
+	}
+	probe.Progress(ctx, "ask the assertions", 0, 0)
+	for _, a := range t.settings.Assertions {
+		if err := s.assert(ctx, database, a); err != nil {
+			return o, err
+		}
+	}
+	version, err := s.client().rows(ctx, "SELECT VERSION() AS version")
+	if err != nil {
+		return o, unable(err)
+	}
+	if err := s.shutdown(ctx); err != nil {
+		return o, err
+	}
+	o.Outcome = holdfast.OK
+	o.Restoration = &holdfast.Restoration{
+		Started: started.UTC(), Duration: holdfast.Duration(took), Bytes: holdfast.Bytes(d.bytes), Files: 1, Coverage: 1,
+		Checks: tables + int64(len(t.settings.Assertions)), Point: d.Time.UTC(),
+	}
+	o.Measures = []holdfast.Measure{{Name: "tables", Value: float64(tables)}, {Name: "rows", Value: float64(rows)}}
+	o.Fingerprint = map[string]string{"engine": engine(version[0]["version"])}
+	o.Summary = fmt.Sprintf("restored %d tables, %d rows, %v, of %s in %v; %d assertions hold", tables, rows, holdfast.Bytes(d.bytes),
+		d.Time.UTC().Format(time.RFC3339), took.Round(time.Millisecond), len(t.settings.Assertions))
+	return o, nil
+}
+
+// load sends the dump through the client, which stops at the first error.
+func (t test) load(ctx context.Context, db *database, d dump, into string) error {
+	s, err := db.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.kill()
+	if _, err := s.client().rows(ctx, "CREATE DATABASE IF NOT EXISTS "+quoted(into)); err != nil {
+		return unable(err)
+	}
+	file, err := d.Open(t.dumps)
+	if err != nil {
+		return probe.Unable("", "%s: %w", d.Name, err)
+	}
+	defer file.Close()
+	from := folder.NewReader(ctx, file)
+	var out probe.Output
+	err = unpack(from, func(unpacked io.Reader, _ bool) (err error) {
+		out, err = s.client().run(ctx, &counted{ctx: ctx, from: unpacked, total: d.bytes}, "--database="+into)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case from.Fault != nil:
+		return from.Fault
+	case out.ExitCode != 0:
+		return s.refused(d, out)
+	}
+	return s.shutdown(ctx)
+}
+
+// refused says why the client stopped.
+func (s *server) refused(d dump, out probe.Output) error {
+	number, text := errorOf(out)
+	switch {
+	case fullDisk(text):
+		return probe.Unable(holdfast.TooSmall, "restore: %s", text)
+	case number == "2013" || number == "2006" || number == "2002": // the scratch server is gone: it says why
+		s.kill()
+		return s.complain("mariadbd", s.out.Stderr)
+	}
+	return &probe.Fault{Reason: holdfast.Damaged, Text: probe.OneLine(d.Name + " does not restore: " + text), Raw: string(out.Stderr)}
+}
+
+// counted tells how much of a dump was sent.
+type counted struct {
+	ctx         context.Context
+	from        io.Reader
+	sent, total int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	if c.sent>>22 != (c.sent+int64(n))>>22 {
+		probe.Progress(c.ctx, "restore", c.sent+int64(n), c.total)
+	}
+	c.sent += int64(n)
+	return n, err
+}
+
+// count reads every row of every table that is not the server's own.
+func (s *server) count(ctx context.Context) (tables, rows int64, err error) {
+	list, err := s.query(ctx, "SELECT table_schema AS s, table_name AS t FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"+
+		" AND table_schema NOT IN ('"+strings.Join(serverOwn, "', '")+"')")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, row := range list {
+		counted, err := s.query(ctx, "SELECT COUNT(*) AS n FROM "+quoted(row["s"])+"."+quoted(row["t"]))
+		if err != nil {
+			return 0, 0, err
+		}
+		n, err := strconv.ParseInt(counted[0]["n"], 10, 64)
+		if err != nil {
+			return 0, 0, probe.Unable("", "count rows: %w", err)
+		}
+		tables, rows = tables+1, rows+n
+	}
+	return tables, rows, nil
+}
+
+// query asks the scratch server without the patience of a check that is cheap. An
+// error in the statement is an assertion that does not hold.
+func (s *server) query(ctx context.Context, statement string, more ...string) ([]map[string]string, error) {
+	out, err := s.client().run(ctx, strings.NewReader(statement), more...)
+	if err != nil {
+		return nil, err
+	}
+	if out.ExitCode != 0 {
+		_, text := errorOf(out)
+		return nil, probe.Faulty(holdfast.Assertion, "%.200s: %s", statement, text)
+	}
+	return table(out.Stdout)
+}
+
+// assert asks one assertion: one row, one value, true as MariaDB means it (a number
+// other than 0).
+func (s *server) assert(ctx context.Context, database, statement string) error {
+	rows, err := s.query(ctx, statement, "--database="+database)
+	switch {
+	case err != nil:
+		return err
+	case len(rows) != 1 || len(rows[0]) != 1:
+		return probe.Faulty(holdfast.Assertion, "%.200s: it returned %d rows, want one row with one value", statement, len(rows))
+	}
+	for _, value := range rows[0] {
+		if n, err := strconv.ParseFloat(value, 64); err != nil || n == 0 {
+			return probe.Faulty(holdfast.Assertion, "%.200s: got %.80s, want true", statement, value)
+		}
+	}
+	return nil
+}
+
+// quoted writes a name as SQL does.
+func quoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+// unable makes a fault of the scratch server what it is: no fault of the dump.
+func unable(err error) error {
+	var f *probe.Fault
+	if errors.As(err, &f) {
+		return probe.Unable("", "scratch server: %s", f.Text)
+	}
+	return err
+}
