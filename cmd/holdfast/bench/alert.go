@@ -140,6 +140,9 @@ func RunAlert(ctx context.Context, o AlertOptions) (AlertResult, error) {
 	return r, nil
 }
 
+// calmFor is for how many seconds on end the collector has to do next to nothing.
+const calmFor = 4
+
 // calm has every check report, and waits until all that follows is judged and told.
 func calm(ctx context.Context, o Options, c *process, crowd *crowd, told *receiver) error {
 	o.say("every check of every agent reports")
@@ -151,18 +154,18 @@ func calm(ctx context.Context, o Options, c *process, crowd *crowd, told *receiv
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var before look
-	for quiet := 0; quiet < 3; quiet++ {
+	var before time.Duration
+	for quiet := 0; quiet < calmFor; quiet++ {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		now, err := c.look(ctx)
+		now, err := c.cpu()
 		if err != nil {
 			return err
 		}
-		if now.judged != before.judged || time.Since(time.Unix(0, told.last.Load())) < time.Second {
+		if now-before > time.Second/5 || time.Since(time.Unix(0, told.last.Load())) < time.Second {
 			quiet = -1
 		}
 		before = now
