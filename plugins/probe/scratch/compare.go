@@ -17,8 +17,8 @@ import (
 // ErrTool ends a stream whose tool has failed: the tool's own error says why.
 var ErrTool = errors.New("the tool ended early")
 
-// SameTree compares every file, folder and link of a tar stream with what is
-// under root.
+// SameTree compares every file, folder and link, symbolic or hard, of a tar stream
+// with what is under root.
 func SameTree(root *os.Root, archive io.Reader) error {
 	in := tar.NewReader(archive)
 	for {
@@ -33,6 +33,8 @@ func SameTree(root *os.Root, archive io.Reader) error {
 		switch h.Typeflag {
 		case tar.TypeReg:
 			err = SameFile(root, name, h.Size, in)
+		case tar.TypeLink:
+			err = sameInode(root, name, path.Clean(strings.TrimPrefix(h.Linkname, "/")))
 		case tar.TypeSymlink:
 			if to, e := root.Readlink(name); e != nil || to != h.Linkname {
 				err = probe.Faulty(holdfast.Assertion, "%.200q is not the link to %.200q that the backup holds", name, h.Linkname)
@@ -46,6 +48,17 @@ func SameTree(root *os.Root, archive io.Reader) error {
 			return err
 		}
 	}
+}
+
+// sameInode tells whether a hard link was restored as one: the file it is of was
+// compared before.
+func sameInode(root *os.Root, name, of string) error {
+	a, errA := root.Lstat(name)
+	b, errB := root.Lstat(of)
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		return probe.Faulty(holdfast.Assertion, "%.200q is not the hard link to %.200q that the backup holds", name, of)
+	}
+	return nil
 }
 
 // readError keeps the error of a tool that ended early and names any other.
