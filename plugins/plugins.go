@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
+	"github.com/holdfast-monitor/holdfast/plugins/rclone"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
 	"github.com/holdfast-monitor/holdfast/plugins/rsync"
 )
@@ -19,11 +21,13 @@ import (
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
+		"borg":       borg.Probes,
 		"files":      files.Probes,
 		"host":       host.Probes,
 		"nagios":     nagios.Probes,
 		"prometheus": prometheus.Probes,
 		"net":        net.Probes,
+		"rclone":     rclone.Probes,
 		"restic":     restic.Probes,
 		"rsync":      rsync.Probes,
 	}
