@@ -7,6 +7,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
+	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
@@ -21,6 +22,7 @@ import (
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
+		"borg":       borg.Probes,
 		"borg":       borg.Probes,
 		"files":      files.Probes,
 		"host":       host.Probes,
