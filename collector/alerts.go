@@ -41,9 +41,18 @@ func (c *Collector) newAlerts(ctx context.Context) (err error) {
 // alertSource is what alerts read besides postures. It implements alert.Source.
 type alertSource struct{ c *Collector }
 
-// Observation returns a check's latest result.
-func (s alertSource) Observation(check string) (holdfast.Observation, bool) {
-	return s.c.Observation(check)
+// Read calls f with a way to look up the latest results: one lock for many of them,
+// for the intake waits for every lock.
+func (s alertSource) Read(f func(alert.Latest)) {
+	s.c.estate.read(func(k *holdfast.Catalogue, _ *score.Model, _ *score.Facts) {
+		f(func(check string) (holdfast.Observation, bool) {
+			known := k.Check(check)
+			if known == nil {
+				return holdfast.Observation{}, false
+			}
+			return s.c.intake.newest(check, known.On)
+		})
+	})
 }
 
 // Validity is how long a good observation of a check holds.

@@ -86,9 +86,14 @@ func (in *intake) heard(agent string) time.Time {
 // latest returns a check's newest result as a whole observation. It looks at the
 // agent that runs the check now first; a check that has moved may have been seen
 // by another.
-func (in *intake) latest(check, on string) (newest holdfast.Observation, ok bool) {
+func (in *intake) latest(check, on string) (holdfast.Observation, bool) {
 	in.estate.mu.RLock()
 	defer in.estate.mu.RUnlock()
+	return in.newest(check, on)
+}
+
+// newest is latest for a caller that holds the estate's lock.
+func (in *intake) newest(check, on string) (newest holdfast.Observation, ok bool) {
 	if o, ok := in.rosters[on].latest(on, check); ok {
 		return o, true
 	}

@@ -13,8 +13,9 @@ import (
 // Source is what alerts are made of besides postures. Every method may be called
 // from many goroutines at once, and is quick.
 type Source interface {
-	// Observation returns a check's latest result, whatever it says.
-	Observation(check string) (holdfast.Observation, bool)
+	// Read calls f with a way to look up the latest result of checks, whatever they
+	// say, for as long as f runs; f is quick and calls nothing else of the source.
+	Read(f func(latest Latest))
 	// Validity is how long a good observation of a check holds; 0: no such check.
 	Validity(check string) holdfast.Duration
 	// Target names the thing a check looks at, the same for all checks that look
@@ -22,10 +23,13 @@ type Source interface {
 	Target(k *holdfast.Check) string
 }
 
+// Latest returns a check's latest result.
+type Latest func(check string) (holdfast.Observation, bool)
+
 // derivation works out what is to be said of one service.
 type derivation struct {
 	x      *index
-	source Source
+	latest Latest
 	agents map[string]stand
 	p      *holdfast.Posture
 	at     time.Time
@@ -41,9 +45,9 @@ type derivation struct {
 
 // derive returns the signals of a service, what it waits for, and when to ask
 // again although nothing new is judged.
-func derive(x *index, source Source, agents map[string]stand, p *holdfast.Posture, at time.Time) *derivation {
+func derive(x *index, latest Latest, agents map[string]stand, p *holdfast.Posture, at time.Time) *derivation {
 	d := &derivation{
-		x: x, source: source, agents: agents, p: p, at: at, signals: map[string]*signal{},
+		x: x, latest: latest, agents: agents, p: p, at: at, signals: map[string]*signal{},
 		failed: map[string]*signal{}, corrupt: map[string]*signal{}, blind: map[string]bool{},
 	}
 	findings := slices.Clone(p.Findings)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/store"
@@ -37,22 +38,37 @@ func (m *Manager) drop(kind, name string) {
 	m.unsaved[store.DocumentKey{Kind: kind, Name: name}] = nil
 }
 
-// keep has an alert stored if it differs from what is stored, and says whether it
-// does. What is pending was told to nobody and is not stored: after a restart its
-// hold-off begins again. The caller holds mu.
+// keep has an alert stored if its life went on, and says whether readers see a
+// difference. What it says can be put together again from what is judged, so it is
+// stored as it was then. What is pending was told to nobody and is not stored:
+// after a restart its hold-off begins again. The caller holds mu.
 func (m *Manager) keep(r *record) (changed bool) {
+	r.shown.Changed = r.Alert.Changed
+	if changed = !reflect.DeepEqual(r.shown, r.Alert); changed {
+		r.Alert.Changed = m.cfg.Now().UTC()
+		r.shown = r.Alert
+	}
 	if r.Alert.Status == holdfast.AlertPending && r.Alert.Ack == nil && r.stored == nil {
-		r.Alert.Changed = r.Seen
-		return true
+		return changed
 	}
-	b := encodeRecord(r)
-	if bytes.Equal(b, r.stored) {
-		return false
+	if life := lifeOf(r); !bytes.Equal(life, r.stored) {
+		r.stored = life
+		m.unsaved[store.DocumentKey{Kind: kindAlert, Name: r.Alert.ID}] = encodeRecord(r)
 	}
-	r.Alert.Changed = m.cfg.Now().UTC()
-	r.stored = encodeRecord(r)
-	m.unsaved[store.DocumentKey{Kind: kindAlert, Name: r.Alert.ID}] = r.stored
-	return true
+	return changed
+}
+
+// lifeOf is what of an alert has to survive a restart.
+func lifeOf(r *record) []byte {
+	life := *r
+	life.Alert = holdfast.Alert{
+		Status: r.Alert.Status, Severity: r.Alert.Severity, Fired: r.Alert.Fired, Resolved: r.Alert.Resolved, Ack: r.Alert.Ack,
+	}
+	b, err := json.Marshal(&life)
+	if err != nil {
+		panic(fmt.Sprintf("alert %s cannot be written as JSON: %v", r.Alert.ID, err)) // plain structs
+	}
+	return b
 }
 
 // encodeRecord writes an alert. One whose names are too long for a document names
@@ -127,7 +143,7 @@ func (m *Manager) recall(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read alert %s: %w", d.Name, err)
 		}
-		r.stored = d.Value
+		r.stored, r.shown = lifeOf(r), r.Alert
 		m.records[r.Alert.ID] = r
 	}
 	for d, err := range m.cfg.Documents.Documents(ctx, kindSilence) {

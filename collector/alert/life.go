@@ -26,9 +26,11 @@ type record struct {
 	// Number counts its notices, so that each has its own ID.
 	Number uint64 `json:"number,omitempty"`
 
-	down         []string // paths it takes down now, sorted
-	acknowledged bool     // nothing but an acknowledgement keeps it quiet
-	stored       []byte   // as the store has it, or will
+	down         []string       // paths it takes down now, sorted
+	acknowledged bool           // nothing but an acknowledgement keeps it quiet
+	fires        time.Time      // pending: when it fires, or when that is looked at again
+	shown        holdfast.Alert // as readers saw it last
+	stored       []byte         // its life as the store has it, or will; nil: it is not stored
 }
 
 // said is how bad an alert was when it was told last.
@@ -100,7 +102,10 @@ func (m *Manager) lasts(r *record, is holdfast.Alert, now time.Time) *record {
 		is.Ack = nil
 	}
 	r.Gone = time.Time{}
-	if is.Status == holdfast.AlertPending && !now.Before(m.firesAt(r, &is)) {
+	if is.Status == holdfast.AlertPending {
+		r.fires = m.firesAt(r, &is, now)
+	}
+	if is.Status == holdfast.AlertPending && !now.Before(r.fires) {
 		is.Status, is.Fired = holdfast.AlertFiring, now
 		r.Fires = append(slices.DeleteFunc(r.Fires, func(t time.Time) bool { return now.Sub(t) > flapWithin }), now)
 		r.Fires = r.Fires[max(0, len(r.Fires)-flapCount):]
@@ -113,14 +118,17 @@ func (m *Manager) lasts(r *record, is holdfast.Alert, now time.Time) *record {
 }
 
 // firesAt is when a pending alert fires if its cause stays: after its kind's
-// hold-off, and nothing about silence before who is missed had the time to report
-// since the start.
-func (m *Manager) firesAt(r *record, a *holdfast.Alert) time.Time {
+// hold-off, and then nothing about silence before who is missed had the time to
+// report since the start.
+func (m *Manager) firesAt(r *record, a *holdfast.Alert, now time.Time) time.Time {
 	hold, stated := m.routes.HoldOff[a.Kind]
 	if !stated {
 		hold = DefaultHoldOff(a.Kind)
 	}
 	at := r.Seen.Add(hold)
+	if now.Before(at) {
+		return at
+	}
 	if grace := m.grace(a); grace.After(at) {
 		return grace
 	}
@@ -140,10 +148,14 @@ func (m *Manager) grace(a *holdfast.Alert) time.Time {
 		if l == nil {
 			return time.Time{}
 		}
-		if o, ok := m.cfg.Source.Observation(a.Check); ok && !o.Received.Before(m.started) {
-			return time.Time{}
+		heard := false
+		m.cfg.Source.Read(func(latest Latest) {
+			o, ok := latest(a.Check)
+			heard = ok && !o.Received.Before(m.started)
+		})
+		if !heard {
+			return m.started.Add(max(l.validity, reconnect))
 		}
-		return m.started.Add(max(l.validity, reconnect))
 	}
 	return time.Time{}
 }
@@ -194,7 +206,7 @@ func (m *Manager) nextLook(r *record, now time.Time) (next time.Time) {
 	a := &r.Alert
 	switch a.Status {
 	case holdfast.AlertPending:
-		look(m.firesAt(r, a))
+		look(r.fires)
 	case holdfast.AlertResolved:
 		look(a.Resolved.Add(keepEnded))
 	case holdfast.AlertFiring:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -251,9 +253,7 @@ func (m *Manager) turn() {
 			postures[name] = p
 		}
 	}
-	for name, p := range postures {
-		m.judged(name, p, now)
-	}
+	m.deriveAll(postures, now)
 	if !m.ready && m.unjudged != nil && len(m.unjudged) == 0 {
 		m.begin()
 	}
@@ -289,14 +289,28 @@ func (m *Manager) begin() {
 	m.lookAtSilences()
 }
 
+// derivedAtOnce is how many postures are worked on before others may write what they read.
+const derivedAtOnce = 64
+
+// deriveAll works out what postures give rise to.
+func (m *Manager) deriveAll(postures map[string]*holdfast.Posture, now time.Time) {
+	for part := range slices.Chunk(slices.Collect(maps.Values(postures)), derivedAtOnce) {
+		m.cfg.Source.Read(func(latest Latest) {
+			for _, p := range part {
+				m.judged(p.Name, p, latest, now)
+			}
+		})
+	}
+}
+
 // judged works out what a posture gives rise to.
-func (m *Manager) judged(name string, p *holdfast.Posture, now time.Time) {
+func (m *Manager) judged(name string, p *holdfast.Posture, latest Latest, now time.Time) {
 	m.postures[name] = p
 	delete(m.unjudged, name)
 	if m.index.catalogue.Service(name) == nil {
 		return // of a catalogue that comes into force, or was
 	}
-	d := derive(m.index, m.cfg.Source, m.agents, p, now)
+	d := derive(m.index, latest, m.agents, p, now)
 	m.board.set(name, d.signals, d.waits)
 	m.services.set(name, d.next)
 }

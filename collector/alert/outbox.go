@@ -25,12 +25,14 @@ const (
 	retryMost  = time.Minute
 	giveUp     = 24 * time.Hour
 	// sendTimeout bounds one try; atOnce is how many notices go to one receiver at
-	// the same time.
+	// the same time, batchMost how many of them a receiver that takes many gets in one
+	// request.
 	sendTimeout = 30 * time.Second
 	atOnce      = 4
+	batchMost   = 100
 	// Of more than maxWaiting notices new ones are given up at once, those that tell
 	// of an end excepted; of more than maxDead dead letters the oldest are forgotten.
-	maxWaiting = 10_000
+	maxWaiting = 20_000
 	maxDead    = 1_000
 )
 
@@ -50,14 +52,15 @@ type lane struct {
 	list                []*delivery
 	flying              bool
 	ready               bool // it stands in its target's line
+	alone               bool // it was refused among others: tried by itself
 }
 
 // target is a receiver as the outbox knows it.
 type target struct {
 	Receiver
 	route     string
-	known     bool // the routes in force have it
-	flying    int
+	known     bool    // the routes in force have it
+	flying    int     // sends under way
 	line      []*lane // lanes that have something to send, the one that waits longest first
 	fails     int     // in a row
 	until     time.Time
@@ -270,11 +273,23 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 	}
 	for _, t := range o.targets {
 		for t.known && len(t.line) > 0 && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
-			l := t.line[0]
-			t.line = t.line[1:]
-			m.launch(ctx, senders, t, l, now)
+			m.launch(ctx, senders, t, t.batch(), now)
 		}
 	}
+}
+
+// batch takes the lanes out of the line that go in the next request: one, or many
+// where the receiver takes them and does not refuse just now.
+func (t *target) batch() []*lane {
+	n := 1
+	if _, many := t.Sender.(BatchSender); many && t.fails == 0 {
+		for n < min(len(t.line), batchMost) && !t.line[0].alone && !t.line[n].alone {
+			n++
+		}
+	}
+	lanes := t.line[:n:n]
+	t.line = t.line[n:]
+	return lanes
 }
 
 // refreshes reports whether a receiver has to hear again of an alert that fires.
@@ -287,38 +302,62 @@ func (m *Manager) refreshes(l *lane, t *target) bool {
 	return told
 }
 
-// launch sends the first notice of a lane, or says again that its alert fires.
-func (m *Manager) launch(ctx context.Context, senders *sync.WaitGroup, t *target, l *lane, now time.Time) {
-	l.ready = false
-	var d *delivery
-	var n Notice
-	switch {
-	case len(l.list) > 0 && !l.list[0].saved:
-		return // it is armed once it is stored
-	case len(l.list) > 0:
-		d, n = l.list[0], l.list[0].Notice
-	case m.refreshes(l, t):
-		a := m.records[l.alert].Alert
-		n = Notice{ID: "again-" + a.ID, Alert: a, Status: holdfast.AlertFiring, Reminder: true, Route: t.route, URL: m.cfg.URL(), At: now.UTC()}
-	default:
-		delete(m.outbox.lanes, l.name)
+// flight is what goes out of a lane: a delivery, or that its alert still fires.
+type flight struct {
+	lane     *lane
+	delivery *delivery // nil: said again
+	notice   Notice
+}
+
+// launch sends the first notice of each lane, or says again that its alert fires.
+func (m *Manager) launch(ctx context.Context, senders *sync.WaitGroup, t *target, lanes []*lane, now time.Time) {
+	var flights []flight
+	for _, l := range lanes {
+		l.ready = false
+		switch {
+		case len(l.list) > 0 && !l.list[0].saved: // it is armed once it is stored
+		case len(l.list) > 0:
+			flights = append(flights, flight{l, l.list[0], l.list[0].Notice})
+		case m.refreshes(l, t):
+			a := m.records[l.alert].Alert
+			flights = append(flights, flight{l, nil, Notice{ID: "again-" + a.ID, Alert: a, Status: holdfast.AlertFiring, Reminder: true, Route: t.route, URL: m.cfg.URL(), At: now.UTC()}})
+		default:
+			delete(m.outbox.lanes, l.name)
+		}
+	}
+	if len(flights) == 0 {
 		return
 	}
-	l.flying = true
+	for _, f := range flights {
+		f.lane.flying = true
+	}
 	t.flying++
 	sender, kind := t.Sender, t.Type
 	senders.Go(func() {
 		try, cancel := context.WithTimeout(ctx, sendTimeout)
 		defer cancel()
-		err := sender.Send(try, n)
+		err := sendAll(try, sender, flights)
 		if err != nil && ctx.Err() != nil {
 			err = errStopped
 		}
-		m.landed(l, d, err)
-		if err == nil {
-			m.cfg.Sent(kind)
+		m.landed(t, flights, err)
+		for range flights {
+			if err == nil {
+				m.cfg.Sent(kind)
+			}
 		}
 	})
+}
+
+func sendAll(ctx context.Context, s Sender, flights []flight) error {
+	if len(flights) == 1 {
+		return s.Send(ctx, flights[0].notice)
+	}
+	list := make([]Notice, len(flights))
+	for i, f := range flights {
+		list[i] = f.notice
+	}
+	return s.(BatchSender).SendAll(ctx, list) // batch makes many only for one
 }
 
 // errStopped says that a try was cut short by the collector's own end: it counts
@@ -326,26 +365,42 @@ func (m *Manager) launch(ctx context.Context, senders *sync.WaitGroup, t *target
 var errStopped = errors.New("the collector stops")
 
 // landed takes in what became of a try.
-func (m *Manager) landed(l *lane, d *delivery, err error) {
+func (m *Manager) landed(t *target, flights []flight, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.rouse()
 	now := m.cfg.Now().UTC()
-	o := &m.outbox
-	t := o.targets[l.target]
-	l.flying = false
 	t.flying--
 	switch {
-	case err == errStopped:
-		return
 	case err == nil:
 		t.fails, t.until, t.delivered, t.troubled, t.problem = 0, time.Time{}, now, time.Time{}, ""
-		if d != nil {
-			m.takeOut(d)
-			m.drop(kindNotice, d.ID)
+	case err != errStopped:
+		m.refused(t, err, now)
+	}
+	for _, f := range flights {
+		f.lane.flying = false
+		switch {
+		case err == errStopped:
+		case len(flights) > 1 && errors.Is(err, ErrPermanent): // one of them is to blame
+			f.lane.alone = true
+			m.outbox.due.set(f.lane.name, now)
+		default:
+			f.lane.alone = false
+			m.came(t, f.lane, f.delivery, err, now)
 		}
+	}
+}
+
+// came takes in what became of what went out of a lane.
+func (m *Manager) came(t *target, l *lane, d *delivery, err error, now time.Time) {
+	o := &m.outbox
+	switch {
+	case d == nil:
+	case err == nil:
+		m.takeOut(d)
+		m.drop(kindNotice, d.ID)
 	default:
-		m.failed(t, d, err, now)
+		m.failed(d, err, now)
 	}
 	switch {
 	case len(l.list) > 0:
@@ -365,11 +420,9 @@ func (m *Manager) landed(l *lane, d *delivery, err error) {
 	}
 }
 
-// failed takes in a try that failed; d is nil for what is said again anyway. It is
-// not stored: after a restart a notice is tried at once, and given up by its age.
-func (m *Manager) failed(t *target, d *delivery, err error, now time.Time) {
-	problem := clip(err.Error(), maxLine)
-	t.failed, t.problem = now, problem
+// refused takes in that a receiver did not take what it was sent.
+func (m *Manager) refused(t *target, err error, now time.Time) {
+	t.failed, t.problem = now, clip(err.Error(), maxLine)
 	if t.troubled.IsZero() {
 		t.troubled = now
 	}
@@ -378,14 +431,16 @@ func (m *Manager) failed(t *target, d *delivery, err error, now time.Time) {
 		t.fails++
 		t.until = now.Add(backoff(t.fails))
 	}
-	m.cfg.Log.Warn("notice not taken", "route", t.route, "receiver", t.Name, "for_good", permanent, "err", problem)
-	if d == nil {
-		return
-	}
+	m.cfg.Log.Warn("notice not taken", "route", t.route, "receiver", t.Name, "for_good", permanent, "err", t.problem)
+}
+
+// failed takes in that a notice was not taken. It is not stored: after a restart a
+// notice is tried at once, and given up by its age.
+func (m *Manager) failed(d *delivery, err error, now time.Time) {
 	d.Tries++
-	d.Problem, d.Next = problem, now.Add(backoff(d.Tries))
-	if permanent || !d.Next.Before(d.Made.Add(giveUp)) {
-		m.bury(d, now, problem)
+	d.Problem, d.Next = clip(err.Error(), maxLine), now.Add(backoff(d.Tries))
+	if errors.Is(err, ErrPermanent) || !d.Next.Before(d.Made.Add(giveUp)) {
+		m.bury(d, now, d.Problem)
 	}
 }
 

@@ -140,7 +140,7 @@ var wholeThing = map[holdfast.Reason]bool{
 func (d *derivation) copyFailed(f *holdfast.Finding) {
 	cause, shared := causeOf(f), false
 	if thing := d.x.copies[f.Check]; d.x.shared(thing) {
-		if o, ok := d.source.Observation(f.Check); ok && wholeThing[o.Reason] {
+		if o, ok := d.latest(f.Check); ok && wholeThing[o.Reason] {
 			cause, shared = thing, true
 		}
 	}
@@ -261,7 +261,7 @@ func (d *derivation) tested(p *pathIndex, rung holdfast.Rung) (c *copyIndex, che
 			if t.Dataset != "" && t.Dataset != p.copies[j].dataset {
 				continue
 			}
-			o, _ := d.source.Observation(t.Check.ID)
+			o, _ := d.latest(t.Check.ID)
 			bad := o.Outcome == holdfast.Failed || o.Verification != nil && o.Verification.Errors > 0
 			if c == nil || bad {
 				c, check = &p.copies[j], t.Check.ID

@@ -121,7 +121,7 @@ func (d *derivation) tests() {
 		for j := range paths[i].tests {
 			t := &paths[i].tests[j]
 			l := d.x.checks[t.Check.ID]
-			o, seen := d.source.Observation(t.Check.ID)
+			o, seen := d.latest(t.Check.ID)
 			if !seen || l == nil || d.agents[l.On].silent() {
 				continue
 			}

@@ -104,12 +104,14 @@ func (w *world) read(facts string) {
 	}
 }
 
-// Observation, Validity and Target make the world an alert.Source.
-func (w *world) Observation(check string) (holdfast.Observation, bool) {
+// Read, Validity and Target make the world an alert.Source.
+func (w *world) Read(f func(alert.Latest)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o, ok := w.latest[check]
-	return o, ok
+	f(func(check string) (holdfast.Observation, bool) {
+		o, ok := w.latest[check]
+		return o, ok
+	})
 }
 
 func (w *world) Validity(check string) holdfast.Duration { return w.model.Validity(check) }
