@@ -76,7 +76,9 @@ type daemon struct {
 	done chan struct{}
 }
 
-func (d *daemon) socket() string { return filepath.Join(d.dir, "s") }
+func (d *daemon) data() string { return filepath.Join(d.dir, "db") }
+
+func (d *daemon) socket() string { return filepath.Join(d.data(), "s") }
 
 func (d *daemon) kill() {
 	_ = syscall.Kill(d.pid, syscall.SIGCONT)
@@ -114,16 +116,16 @@ func startServers() error {
 	uid, _ := strconv.Atoi(who.Uid)
 	gid, _ := strconv.Atoi(who.Gid)
 	first, second := filepath.Join(servers.dir, "primary"), filepath.Join(servers.dir, "replica")
-	if err := errors.Join(os.Mkdir(servers.dir, 0o755), os.Mkdir(first, 0o700), os.Chown(first, uid, gid)); err != nil {
+	if err := errors.Join(os.Mkdir(servers.dir, 0o755), os.Mkdir(first, 0o755), os.Mkdir(second, 0o755), os.Mkdir(first+"/db", 0o700), os.Chown(first+"/db", uid, gid)); err != nil {
 		return err
 	}
 	as := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	install := exec.Command(tools["mariadb-install-db"], "--no-defaults", "--datadir="+first, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M")
+	install := exec.Command(tools["mariadb-install-db"], "--no-defaults", "--datadir="+first+"/db", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M")
 	install.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
-	if out, err := exec.Command("cp", "-a", first, second).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", "-a", first+"/db", second).CombinedOutput(); err != nil {
 		return fmt.Errorf("cp: %w: %s", err, out)
 	}
 	if servers.primary, err = launch(first, as, "--server-id=1", "--log-bin=bin"); err != nil {
@@ -153,7 +155,7 @@ func startServers() error {
 // launch starts a server and waits until it is ready.
 func launch(dir string, as *syscall.Credential, more ...string) (*daemon, error) {
 	d := &daemon{dir: dir, port: freePort(), done: make(chan struct{})}
-	args := append([]string{"--no-defaults", "--datadir=" + dir, "--socket=" + d.socket(), "--pid-file=" + filepath.Join(dir, "pid"),
+	args := append([]string{"--no-defaults", "--datadir=" + d.data(), "--socket=" + d.socket(), "--pid-file=" + filepath.Join(d.data(), "pid"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(d.port), "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-name-resolve"}, more...)
 	said := &ready{seen: make(chan struct{})}
 	started := make(chan error, 1)
@@ -254,8 +256,7 @@ func observe(t testing.TB, p probe.Probe, settings map[string]any) (probe.Observ
 	defer cancel()
 	r := probe.Request{Check: "s/d/c", Settings: encode(t, settings), Tools: tools}
 	if p.Describe().Privileges.Writes {
-		r.Scratch = t.TempDir()
-		must(t, os.Chmod(r.Scratch, 0o755))
+		r.Scratch = scratchDir(t)
 	}
 	o, err := p.Observe(ctx, r)
 	if err == nil {
@@ -299,6 +300,16 @@ func expect(t testing.TB, o probe.Observation, err error, outcome holdfast.Outco
 	}
 }
 
+// scratchDir is a folder that the user mysql can reach, as t.TempDir's is not.
+func scratchDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "holdfast-scratch-")
+	must(t, err)
+	must(t, os.Chmod(dir, 0o755))
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 func isEmpty(t testing.TB, dir string) {
 	t.Helper()
 	left, err := os.ReadDir(dir)
@@ -333,7 +344,7 @@ func aged(t testing.TB, path, content string, age time.Duration) time.Time {
 // fakeTool writes a program that stands where a real one would.
 func fakeTool(t testing.TB, script string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "tool")
+	path := filepath.Join(scratchDir(t), "tool")
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
 }

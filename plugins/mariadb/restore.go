@@ -63,8 +63,7 @@ func (p *restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Obse
 	}
 	defer root.Close()
 	t := test{settings: s, dumps: root, scratch: dir, check: r.Check, tools: r.Tools}
-	o, err := t.run(ctx)
-	return probe.Verdict(o, s.Fault(ctx, err))
+	return probe.Verdict(t.run(ctx))
 }
 
 func (s *restoreSettings) complete() error {
@@ -102,7 +101,7 @@ func (t test) run(ctx context.Context) (o probe.Observation, err error) {
 	probe.Progress(ctx, "read the dump", 0, 0)
 	d, err := t.choose(ctx)
 	if err != nil {
-		return o, err
+		return o, t.settings.Fault(ctx, err)
 	}
 	o.Facts = map[string]string{"dump": probe.OneLine(d.Name), "written_by": probe.OneLine(d.written)}
 	if err := memory(); err != nil {
@@ -209,7 +208,7 @@ func (t test) restore(ctx context.Context, o probe.Observation, d dump, dir stri
 }
 
 // load sends the dump through the client, which stops at the first error.
-func (t test) load(ctx context.Context, db *database, d dump, into string) error {
+func (t test) load(ctx context.Context, db *datadir, d dump, into string) error {
 	s, err := db.start(ctx)
 	if err != nil {
 		return err
@@ -233,7 +232,7 @@ func (t test) load(ctx context.Context, db *database, d dump, into string) error
 	case err != nil:
 		return err
 	case from.Fault != nil:
-		return from.Fault
+		return probe.Unable("", "read %s: %w", d.Name, from.Fault)
 	case out.ExitCode != 0:
 		return s.refused(d, out)
 	}
@@ -271,17 +270,21 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // count reads every row of every table that is not the server's own.
 func (s *server) count(ctx context.Context) (tables, rows int64, err error) {
-	list, err := s.query(ctx, "SELECT table_schema AS s, table_name AS t FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"+
+	answer, err := s.query(ctx, "SELECT table_schema AS s, table_name AS t FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"+
 		" AND table_schema NOT IN ('"+strings.Join(serverOwn, "', '")+"')")
 	if err != nil {
 		return 0, 0, err
 	}
+	list, err := table(answer)
+	if err != nil {
+		return 0, 0, err
+	}
 	for _, row := range list {
-		counted, err := s.query(ctx, "SELECT COUNT(*) AS n FROM "+quoted(row["s"])+"."+quoted(row["t"]))
+		counted, err := s.query(ctx, "SELECT COUNT(*) FROM "+quoted(row["s"])+"."+quoted(row["t"]), "--skip-column-names")
 		if err != nil {
 			return 0, 0, err
 		}
-		n, err := strconv.ParseInt(counted[0]["n"], 10, 64)
+		n, err := strconv.ParseInt(strings.TrimSpace(string(counted)), 10, 64)
 		if err != nil {
 			return 0, 0, probe.Unable("", "count rows: %w", err)
 		}
@@ -290,9 +293,9 @@ func (s *server) count(ctx context.Context) (tables, rows int64, err error) {
 	return tables, rows, nil
 }
 
-// query asks the scratch server without the patience of a check that is cheap. An
+// query asks the scratch server, without the patience of a check that is cheap. An
 // error in the statement is an assertion that does not hold.
-func (s *server) query(ctx context.Context, statement string, more ...string) ([]map[string]string, error) {
+func (s *server) query(ctx context.Context, statement string, more ...string) ([]byte, error) {
 	out, err := s.client().run(ctx, strings.NewReader(statement), more...)
 	if err != nil {
 		return nil, err
@@ -301,23 +304,22 @@ func (s *server) query(ctx context.Context, statement string, more ...string) ([
 		_, text := errorOf(out)
 		return nil, probe.Faulty(holdfast.Assertion, "%.200s: %s", statement, text)
 	}
-	return table(out.Stdout)
+	return out.Stdout, nil
 }
 
 // assert asks one assertion: one row, one value, true as MariaDB means it (a number
 // other than 0).
 func (s *server) assert(ctx context.Context, database, statement string) error {
-	rows, err := s.query(ctx, statement, "--database="+database)
-	switch {
-	case err != nil:
+	answer, err := s.query(ctx, statement, "--database="+database, "--skip-column-names")
+	if err != nil {
 		return err
-	case len(rows) != 1 || len(rows[0]) != 1:
-		return probe.Faulty(holdfast.Assertion, "%.200s: it returned %d rows, want one row with one value", statement, len(rows))
 	}
-	for _, value := range rows[0] {
-		if n, err := strconv.ParseFloat(value, 64); err != nil || n == 0 {
-			return probe.Faulty(holdfast.Assertion, "%.200s: got %.80s, want true", statement, value)
-		}
+	value := strings.TrimSuffix(string(answer), "\n")
+	if rows := strings.Count(string(answer), "\n"); rows != 1 || strings.Contains(value, "\t") {
+		return probe.Faulty(holdfast.Assertion, "%.200s: it returned %d rows, want one row with one value", statement, rows)
+	}
+	if n, err := strconv.ParseFloat(value, 64); err != nil || n == 0 {
+		return probe.Faulty(holdfast.Assertion, "%.200s: got %.80s, want true", statement, value)
 	}
 	return nil
 }

@@ -20,21 +20,21 @@ import (
 // as whoever may write dumps says what it does.
 const account = "mysql"
 
-// database is a MariaDB of this test's own: a data folder, a socket in it and
+// datadir is a MariaDB of this test's own: a data folder, a socket in it and
 // nothing else. It listens on no network, keeps no binary log, starts no
 // replication and no event, and reads and writes no file outside its folder.
 //
 //	DIR/db      data folder; s is the socket
 //	DIR/files   where SELECT … INTO OUTFILE and LOAD DATA may go, and plugins would lie: nothing
-type database struct {
+type datadir struct {
 	tools map[string]string
 	dir   string   // absolute, made by create
 	as    []string // how to become account; nil: this process's user already is somebody
 }
 
 // create makes an empty database in dir, which does not exist yet.
-func create(ctx context.Context, tools map[string]string, dir string) (*database, error) {
-	d := &database{tools: tools, dir: dir}
+func create(ctx context.Context, tools map[string]string, dir string) (*datadir, error) {
+	d := &datadir{tools: tools, dir: dir}
 	for _, sub := range []string{dir, d.data(), filepath.Join(dir, "files")} {
 		if err := os.Mkdir(sub, 0o700); err != nil {
 			return nil, probe.Unable("", "scratch: %w", err)
@@ -59,10 +59,10 @@ func create(ctx context.Context, tools map[string]string, dir string) (*database
 // logSize keeps an empty database at about 40 MiB.
 const logSize = "--innodb-log-file-size=16M"
 
-func (d *database) data() string { return filepath.Join(d.dir, "db") }
+func (d *datadir) data() string { return filepath.Join(d.dir, "db") }
 
 // give hands the folders to account, which must be able to reach them.
-func (d *database) give() error {
+func (d *datadir) give() error {
 	who, err := user.Lookup(account)
 	if err != nil {
 		return probe.Unable(holdfast.ToolMissing, "the agent runs as root and a server must not: there is no user %s: %w", account, err)
@@ -90,7 +90,7 @@ func (d *database) give() error {
 }
 
 // exec runs a tool of the server's as the user it belongs to.
-func (d *database) exec(ctx context.Context, c probe.Command) (probe.Output, error) {
+func (d *datadir) exec(ctx context.Context, c probe.Command) (probe.Output, error) {
 	if c.Path == "" {
 		return probe.Output{}, probe.Unable(holdfast.ToolMissing, "mariadbd or mariadb-install-db is not where tools are looked for: "+
 			`install mariadb-server and say tools: {mariadbd: /usr/sbin/mariadbd} in the agent's configuration`)
@@ -110,14 +110,14 @@ func (d *database) exec(ctx context.Context, c probe.Command) (probe.Output, err
 
 // client connects over the socket, by a name short enough for one: relative to the
 // data folder.
-func (d *database) client() client {
+func (d *datadir) client() client {
 	return client{path: d.tools["mariadb"], dir: d.data(), where: []string{"--no-defaults", "--socket=./s", "--user=root",
 		fmt.Sprintf("--connect-timeout=%d", connectSeconds), "--max-allowed-packet=1G"}}
 }
 
 // server is a database that runs.
 type server struct {
-	*database
+	*datadir
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended; out and err are set then
 	out    probe.Output
@@ -126,9 +126,9 @@ type server struct {
 
 // start starts the server and returns when it takes connections. The caller stops
 // it; it also ends with ctx.
-func (d *database) start(ctx context.Context, more ...string) (*server, error) {
+func (d *datadir) start(ctx context.Context, more ...string) (*server, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &server{database: d, cancel: cancel, done: make(chan struct{})}
+	s := &server{datadir: d, cancel: cancel, done: make(chan struct{})}
 	ready := &awaited{text: []byte("ready for connections"), seen: make(chan struct{})}
 	go func() { // ends with the server; stop waits for it
 		defer close(s.done)
@@ -174,7 +174,7 @@ func (s *server) kill() {
 }
 
 // complain names the server's own words: the last line with an error, or the last.
-func (d *database) complain(what string, streams ...[]byte) error {
+func (d *datadir) complain(what string, streams ...[]byte) error {
 	said := "it said nothing"
 	for _, stream := range streams {
 		for line := range bytes.Lines(stream) {
