@@ -73,7 +73,8 @@ func (s *source) start() (err error) {
 		return err
 	}
 	err = s.primary.Exec("postgres", "create database ledger", "create role app nologin",
-		"create role watcher login password '"+pgtest.Password+"' in role pg_monitor", "create role stranger login password '"+pgtest.Password+"'")
+		"create role watcher login password '"+pgtest.Password+"' in role pg_monitor", "create role reader login password '"+pgtest.Password+"' in role pg_read_all_data",
+		"create role stranger login password '"+pgtest.Password+"'")
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func (s *source) start() (err error) {
 	for name, args := range map[string][]string{
 		"a.custom": {"--format=custom"}, "a.raw": {"--format=custom", "--compress=0"}, "a.dir": {"--format=directory"}, "raw.dir": {"--format=directory", "--compress=0"}, "a.tar": {"--format=tar"},
 		"a.sql": {"--format=plain", "--verbose"}, "quiet.sql": {"--format=plain"}, "inserts.sql": {"--inserts"},
-		"short.custom": {"--format=custom", "--exclude-table=entry"}, "schema.custom": {"--format=custom", "--schema-only"},
+		"short.custom": {"--format=custom", "--exclude-table=entry", "--exclude-table=total"}, "schema.custom": {"--format=custom", "--schema-only"},
 	} {
 		if _, err := s.farm.Run("pg_dump", append(args, "--file="+filepath.Join(s.dumps, name), "--dbname="+dsn)...); err != nil {
 			return err

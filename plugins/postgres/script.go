@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,29 +17,30 @@ const (
 // plain text, or what pg_restore makes of an archive. It looks at the beginnings
 // of lines, outside the rows of COPY, as pg_dump writes them.
 type script struct {
-	bytes    int64
-	tables   int64
-	rows     int64
-	objects  int64           // large ones
-	rowsOf   map[table]int64 // of COPY; nil where there are more than tablesMax
-	encoding string          // client_encoding: that of the source database
-	database string          // that \connect names last; "" where the dump is of one
-	began    string          // as "-- Started on" writes it
-	from, by string          // versions of server and pg_dump
-	kind     string          // "PostgreSQL database dump" or "PostgreSQL database cluster dump"
-	ended    bool            // the mark that ends it was read, and nothing after it
-	copying  bool            // in the rows of COPY
-	zeros    bool            // a byte 0 was seen, which no text of PostgreSQL's holds: a disk's lost block
-	copies   int64           // tables whose rows come by COPY
-	into     table           // of COPY
-	line     []byte          // the beginning of a line that has not ended
+	bytes     int64
+	tables    int64
+	rows      int64
+	objects   int64           // large ones
+	rowsOf    map[table]int64 // of COPY; nil where there are more than tablesMax
+	encoding  string          // client_encoding: that of the source database
+	database  string          // that \connect names last; "" where the dump is of one
+	databases []string        // that it connects to, but for those every cluster has
+	began     string          // as "-- Started on" writes it
+	from, by  string          // versions of server and pg_dump
+	kind      string          // "PostgreSQL database dump" or "PostgreSQL database cluster dump"
+	ended     bool            // the mark that ends it was read, and nothing after it
+	copying   bool            // in the rows of COPY
+	zeros     bool            // a byte 0 was seen, which no text of PostgreSQL's holds: a disk's lost block
+	copies    int64           // tables whose rows come by COPY
+	into      table           // of COPY
+	line      []byte          // the beginning of a line that has not ended
 }
 
 // table names a table as the dump writes it: quoted where it must be.
 type table struct{ database, name string }
 
 var (
-	copyLine    = regexp.MustCompile(`^COPY ((?:"(?:[^"]|"")*"|[^" (.])+(?:\.(?:"(?:[^"]|"")*"|[^" (.])+)?)(?: \(.*)? FROM stdin;$`)
+	copyLine    = regexp.MustCompile(`^COPY ((?:"(?:[^"]|"")*"|[^" (.])+(?:\.(?:"(?:[^"]|"")*"|[^" (.])+)?)(?: \(.*\))? +FROM stdin;$`)
 	connectLine = regexp.MustCompile(`^\\connect ([A-Za-z0-9_]+)$`)
 )
 
@@ -139,6 +141,9 @@ func (s *script) connect(text string) {
 		return
 	}
 	s.database = m[1]
+	if s.database != "postgres" && s.database != "template1" && !slices.Contains(s.databases, s.database) && len(s.databases) < tablesMax {
+		s.databases = append(s.databases, s.database)
+	}
 }
 
 // copy begins the rows of a table.

@@ -47,10 +47,15 @@ func (o Owner) Folder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
+	return o.take(dir)
+}
+
+// take makes a file or folder the owner's.
+func (o Owner) take(path string) error {
 	if o.credential == nil {
 		return nil
 	}
-	return os.Chown(dir, int(o.credential.Uid), int(o.credential.Gid))
+	return os.Chown(path, int(o.credential.Uid), int(o.credential.Gid))
 }
 
 // command is a program that runs as the owner, with an open folder as descriptor 3

@@ -31,6 +31,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -92,6 +93,9 @@ func Start(ctx context.Context, postgres string, o Owner, dir string, settings m
 	if err != nil {
 		return nil, err
 	}
+	if err := configure(o, dir); err != nil {
+		return nil, err
+	}
 	folder, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -114,14 +118,37 @@ func arguments(port int, settings map[string]string) []string {
 		all = append(all, name+"="+value)
 	}
 	all = append(all, "port="+strconv.Itoa(port), "listen_addresses=", "unix_socket_directories=.", "unix_socket_permissions=0700",
-		"archive_mode=off", "archive_command=", "external_pid_file=", "hba_file=pg_hba.conf", "logging_collector=off", "log_destination=stderr",
+		"archive_mode=off", "archive_command=", "hba_file="+inherited+"/"+hbaFile, "logging_collector=off", "log_destination=stderr",
 		"ssl=off", "shared_preload_libraries=", // those of the source need not be installed here
 		"dynamic_shared_memory_type=mmap") // in the folder, so that it goes with it
-	args := []string{"-D", inherited}
+	args := []string{"-D", inherited, "-c", "config_file=" + inherited + "/" + configFile}
 	for _, setting := range all {
 		args = append(args, "-c", setting)
 	}
 	return args
+}
+
+// The cluster's own configuration, beside what a restored backup brought, which
+// names paths of its source and is not read. postgresql.auto.conf is: a restore
+// tool says there how to recover.
+const (
+	configFile = "holdfast.conf"
+	hbaFile    = "holdfast_hba.conf"
+)
+
+// configure writes the configuration: nothing but that whoever reaches the socket
+// may log in.
+func configure(o Owner, dir string) error {
+	for name, content := range map[string]string{configFile: "", hbaFile: "local all all trust\n"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return err
+		}
+		if err := o.take(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // launch starts the postmaster and a goroutine that waits for it; Stop waits for that.
