@@ -37,11 +37,20 @@ type postedAlert struct {
 	Annotations  map[string]string `json:"annotations"`
 }
 
-// Send posts the alert.
+// Send posts one alert.
 func (s *alertmanager) Send(ctx context.Context, n Notice) error {
-	body, err := json.Marshal([]postedAlert{posted(n, time.Now())})
+	return s.SendAll(ctx, []Notice{n})
+}
+
+// SendAll posts alerts.
+func (s *alertmanager) SendAll(ctx context.Context, list []Notice) error {
+	alerts, now := make([]postedAlert, len(list)), time.Now()
+	for i, n := range list {
+		alerts[i] = posted(n, now)
+	}
+	body, err := json.Marshal(alerts)
 	if err != nil {
-		return fmt.Errorf("%w: encode alert: %w", ErrPermanent, err)
+		return fmt.Errorf("%w: encode alerts: %w", ErrPermanent, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {

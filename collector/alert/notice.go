@@ -30,6 +30,13 @@ type Sender interface {
 	Send(ctx context.Context, n Notice) error
 }
 
+// BatchSender is a Sender that takes many notices at once: a storm of alerts goes out
+// in a few requests. An error speaks of all of them.
+type BatchSender interface {
+	Sender
+	SendAll(ctx context.Context, list []Notice) error
+}
+
 // ErrPermanent matches errors that trying again does not mend: the receiver
 // understood and refused, or may not be dialled.
 var ErrPermanent = errors.New("refused for good")
