@@ -11,8 +11,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/holdfast-monitor/holdfast/plugins/probe/folder"
 )
 
@@ -102,7 +100,7 @@ func readContent(ctx context.Context, s *folder.Reader, name string, size int64)
 	} else {
 		err = c.readStream(ctx, raw, head)
 	}
-	if errors.Is(err, errOpaque) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrUnknownDictionary) {
+	if errors.Is(err, errOpaque) || folder.Opaque(err) {
 		c.opaque, c.checked, err = err.Error(), false, nil
 	}
 	if err != nil {

@@ -44,3 +44,9 @@ func Unpack(raw io.Reader, squeeze string, head []byte) (unpacked io.ReadCloser,
 	}
 	return io.NopCloser(raw), false, nil
 }
+
+// Opaque reports whether an error of unpacking says that the content may be sound
+// and cannot be judged here.
+func Opaque(err error) bool {
+	return errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrUnknownDictionary)
+}
