@@ -72,11 +72,28 @@ func BenchmarkStatus10000(b *testing.B) {
 	}
 }
 
-// BenchmarkService renders one service's page.
-func BenchmarkService(b *testing.B) {
-	h := handler(b, newEstate(b, at(noon), troubled(noon)))
-	b.ReportAllocs()
-	for b.Loop() {
-		ask(b, h, "viewer", "GET", "/services/payments", "")
+// BenchmarkService10000 renders the page of one of 10,000 services, and that of one
+// of its checks, with 90 days behind them.
+func BenchmarkService10000(b *testing.B) {
+	e, own := many(b, 10000), newEstate(b, at(noon), troubled(noon))
+	remember(own)
+	e.postures, e.catalogue.Services = append(e.postures, own.postures...), append(e.catalogue.Services, own.catalogue.Services...)
+	slices.SortFunc(e.postures, func(a, b holdfast.Posture) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(e.catalogue.Services, func(a, b holdfast.Service) int { return strings.Compare(a.Name, b.Name) })
+	e.past, e.standings, e.records = own.past, own.standings, own.records
+	h := handler(b, e)
+	for name, target := range map[string]string{"page": "/services/payments", "check": "/checks/payments/ledger/offsite", "timeline": "/api/v1/services/payments/timeline"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			began := time.Now()
+			for b.Loop() {
+				if r := ask(b, h, "viewer", "GET", target, ""); r.StatusCode != 200 {
+					b.Fatalf("got %d", r.StatusCode)
+				}
+			}
+			if each := time.Since(began) / time.Duration(b.N); each > 100*time.Millisecond {
+				b.Errorf("%v each, want less than 100ms", each)
+			}
+		})
 	}
 }

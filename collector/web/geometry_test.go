@@ -77,7 +77,9 @@ func TestStepsHaveTimeToSpare(t *testing.T) {
 // TestStepsOfRings: services that wait for each other end.
 func TestStepsOfRings(t *testing.T) {
 	a, b := recovering("a", time.Minute, 0, nil, "b"), recovering("b", time.Minute, 0, nil, "a")
-	find := func(name string) (holdfast.Posture, bool) { return map[string]holdfast.Posture{"a": a, "b": b}[name], true }
+	find := func(name string) (holdfast.Posture, bool) {
+		return map[string]holdfast.Posture{"a": a, "b": b}[name], true
+	}
 	if got := len(recoveries(&a, find)[0].Steps); got != 2 {
 		t.Errorf("got %d steps, want both once", got)
 	}

@@ -33,6 +33,7 @@ type serviceView struct {
 	Alone     []string // scenarios in which it waits for nobody
 	Depends   []dependence
 	AskedBy   []consumer // services that depend on it
+	MoreAsk   int        // those beyond
 	Evidence  []evidence
 	Runs      []runView
 	Timeline  *timelineView // nil: cannot be read now
@@ -52,8 +53,9 @@ type actual struct {
 }
 
 const (
-	recordsShown = 8
-	recordsOlder = 100
+	recordsShown   = 8
+	recordsOlder   = 100
+	consumersShown = 24
 )
 
 func (s *server) servicePage(w http.ResponseWriter, r *http.Request) {
@@ -361,7 +363,9 @@ func (v *serviceView) depend(catalogue *holdfast.Catalogue, c Collector) {
 	}
 	for i := range catalogue.Services {
 		for _, d := range catalogue.Services[i].DependsOn {
-			if d.Service == v.Name {
+			if d.Service == v.Name && len(v.AskedBy) == consumersShown {
+				v.MoreAsk++
+			} else if d.Service == v.Name {
 				x := consumer{Service: catalogue.Services[i].Name, Title: clip(catalogue.Services[i].Name), Kind: d.Kind}
 				if p, ok := c.Posture(x.Service); ok {
 					x.Title, x.State = titleOf(&p), p.State
