@@ -7,9 +7,9 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
-	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
+	"github.com/holdfast-monitor/holdfast/plugins/mariadb"
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
@@ -17,21 +17,23 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/rclone"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
 	"github.com/holdfast-monitor/holdfast/plugins/rsync"
+	"github.com/holdfast-monitor/holdfast/plugins/s3"
 )
 
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
 		"borg":       borg.Probes,
-		"borg":       borg.Probes,
 		"files":      files.Probes,
 		"host":       host.Probes,
+		"mariadb":    mariadb.Probes,
 		"nagios":     nagios.Probes,
 		"prometheus": prometheus.Probes,
 		"net":        net.Probes,
 		"rclone":     rclone.Probes,
 		"restic":     restic.Probes,
 		"rsync":      rsync.Probes,
+		"s3":         s3.Probes,
 	}
 }
 

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/objects"
 )
 
 type remote struct{}
@@ -85,16 +88,28 @@ func (l *lister) look(ctx context.Context) (probe.Observation, error) {
 		return o, err
 	}
 	began := time.Now()
-	found := newTally(l.Pattern, began)
-	said, err := l.list(ctx, found.add)
+	found := objects.New(l.Pattern, began)
+	hashed, kinds := 0, map[string]bool{}
+	said, err := l.list(ctx, func(it object) {
+		if found.Add(objects.Object{Name: it.Path, Size: it.Size, Changed: it.ModTime}) && len(it.Hashes) > 0 {
+			hashed++
+			for kind := range it.Hashes {
+				kinds[kind] = true
+			}
+		}
+	})
 	if len(said) > 0 {
 		o.Facts["said"] = probe.OneLine(fmt.Sprintf("%d lines, the first: %s", len(said), said[0]))
 	}
 	if err != nil {
 		return o, err
 	}
-	found.report(&o, l.Hashes)
-	return o, found.fault(l.settings)
+	found.Report(&o)
+	if l.Hashes {
+		o.Measures = append(o.Measures, holdfast.Measure{Name: "hashed_objects", Value: float64(hashed)})
+		o.Facts["hashes"] = probe.OneLine(strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	}
+	return o, found.Fault(l.Remote)
 }
 
 // describe starts an observation with the tool's version.
