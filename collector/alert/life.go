@@ -144,20 +144,53 @@ func (m *Manager) grace(a *holdfast.Alert) time.Time {
 		}
 		return m.started.Add(max(m.index.validity[a.Agent], reconnect))
 	case holdfast.NeedUnknown, holdfast.PointMissed, holdfast.RPODue, holdfast.RPOBreached, holdfast.RestoreNotRun:
-		l := m.index.checks[a.Check]
-		if l == nil {
-			return time.Time{}
-		}
-		heard := false
+		var until time.Time
 		m.cfg.Source.Read(func(latest Latest) {
-			o, ok := latest(a.Check)
-			heard = ok && !o.Received.Before(m.started)
+			for _, l := range m.rests(a) {
+				began := m.began(l)
+				if o, ok := latest(l.ID); !ok || o.Received.Before(began) {
+					until = last(until, began.Add(max(l.validity, reconnect)))
+				}
+			}
 		})
-		if !heard {
-			return m.started.Add(max(l.validity, reconnect))
-		}
+		return until
 	}
 	return time.Time{}
+}
+
+// rests returns the checks an alert speaks of: its own, or where nobody can tell
+// although no check is to blame, those of its services' copies and needs.
+func (m *Manager) rests(a *holdfast.Alert) (list []*lookout) {
+	if a.Check != "" {
+		if l := m.index.checks[a.Check]; l != nil {
+			list = append(list, l)
+		}
+		return list
+	}
+	for _, name := range a.Services {
+		for i := range m.index.services[name] {
+			p := &m.index.services[name][i]
+			for _, l := range p.checks {
+				if !slices.ContainsFunc(p.tests, func(t holdfast.Test) bool { return t.Check.ID == l.ID }) {
+					list = append(list, l)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// began is since when a check can have reported to us: since it was assigned, since
+// its agent is back, and no longer than we listen.
+func (m *Manager) began(l *lookout) time.Time {
+	return last(last(m.started, m.assigned[l.ID]), m.agents[l.On].back)
+}
+
+func last(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // ends takes in that an alert's cause is gone; it answers false where the alert

@@ -208,6 +208,24 @@ func TestTestsAfterSilence(t *testing.T) {
 	})
 }
 
+// TestNewCheckHasTime: of a check that was assigned just now nobody can know anything.
+// That it is unknown is told once it had the time to report, and did not.
+func TestNewCheckHasTime(t *testing.T) {
+	lives(t, nil, func(t *testing.T, w *world, d *desk) {
+		room := "      - {name: room, probe: host.capacity, on: dr1, every: 1h, timeout: 1m}\n"
+		w.setCatalogue(strings.Replace(small, room, room+"      - {name: gate, probe: net.tcp, on: dr1, every: 1h, timeout: 1m}\n", 1))
+		w.judge()
+		w.after(5 * time.Minute)
+		d.wants(t)
+		for range 5 {
+			w.after(time.Hour)
+			w.copyIs(holdfast.OK, "")
+			w.roomIs(holdfast.OK)
+		}
+		d.wants(t, "firing prerequisite-unknown")
+	})
+}
+
 func TestBlipIsHeldOff(t *testing.T) {
 	lives(t, nil, func(t *testing.T, w *world, d *desk) {
 		w.roomIs(holdfast.Failed)

@@ -54,6 +54,7 @@ type Manager struct {
 	routed       bool                         // guarded by mu: routes were set since the start
 	agents       map[string]stand             // guarded by mu
 	met          map[string]bool              // guarded by mu: agents heard since the start
+	assigned     map[string]time.Time         // guarded by mu: checks that came since the start, and when
 	postures     map[string]*holdfast.Posture // guarded by mu: as last judged
 	unjudged     map[string]bool              // guarded by mu: services not judged since the start
 	ready        bool                         // guarded by mu: all were; alerts may begin and end
@@ -125,8 +126,17 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 func (m *Manager) SetCatalogue(c *holdfast.Catalogue) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	before, now := m.index, m.cfg.Now()
 	m.index = newIndex(c, m.cfg.Source)
-	now := m.cfg.Now()
+	assigned := map[string]time.Time{}
+	for id := range m.index.checks {
+		if at, since := m.assigned[id]; since {
+			assigned[id] = at
+		} else if before.checks[id] == nil && len(before.checks) > 0 {
+			assigned[id] = now
+		}
+	}
+	m.assigned = assigned
 	for name := range m.postures {
 		if c.Service(name) == nil {
 			delete(m.postures, name)
@@ -326,7 +336,7 @@ func (m *Manager) stands(s holdfast.AgentState, postures map[string]*holdfast.Po
 	if s.Connected {
 		m.met[s.Name] = true
 	}
-	if is.back = was.back; is.connected && was.known && !was.connected {
+	if is.back = was.back; is.connected && !was.connected && (was.name != "" || m.ready) {
 		is.back = m.cfg.Now()
 	}
 	if life := m.cfg.CertificateLife; life > 0 && !is.certificate.IsZero() {

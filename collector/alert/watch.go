@@ -185,7 +185,7 @@ type stand struct {
 	connected   bool
 	revoked     bool
 	since       time.Time // silent since then; zero: never heard
-	back        time.Time // when it reported again after it was silent; zero: it never was
+	back        time.Time // since when it reports; zero: it does not, or did at the start
 	host, site  string
 	certificate time.Time // until when; zero: none
 	warn        time.Time // from when on it should have been renewed long ago; zero: none
