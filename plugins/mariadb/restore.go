@@ -38,7 +38,7 @@ func (*restoreProbe) Describe() probe.Description {
 		Observes: "Whether a dump of MariaDB really restores, and how long it takes: loads it into a server of its own, reads every row back and asks the catalogue's assertions.",
 		Settings: probe.Schema[restoreSettings](),
 		Cost:     holdfast.Heavy,
-		Privileges: holdfast.Privileges{Writes: true, Tools: []string{"mariadb", "mariadbd", "mariadb-install-db", "setpriv"},
+		Privileges: holdfast.Privileges{Writes: true, Tools: serverTools,
 			Note: "starts a server in scratch, on a socket alone, and removes it; mariadbd is in /usr/sbin: name it under tools: in the agent's configuration. An agent that is root runs the server as the user " + account},
 		Target:  []string{"directory", "pattern"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion, holdfast.TooSmall, holdfast.ToolMissing}, dumpReasons...),
@@ -55,6 +55,9 @@ func (p *restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Obse
 	}
 	dir, err := scratch.Root(cmp.Or(s.Scratch, r.Scratch), s.Directory, "/var/lib/mysql")
 	if err != nil {
+		return probe.Observation{}, err
+	}
+	if err := present(r.Tools); err != nil {
 		return probe.Observation{}, err
 	}
 	root, err := s.Open(ctx, &p.held)
