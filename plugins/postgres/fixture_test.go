@@ -69,7 +69,7 @@ func (s *source) start() (err error) {
 	if err := s.farm.Folder(archive); err != nil {
 		return err
 	}
-	if s.primary, err = s.farm.Primary(map[string]string{"archive_mode": "on", "archive_command": "cp %p " + archive + "/%f", "max_slot_wal_keep_size": "32MB"}); err != nil {
+	if s.primary, err = s.farm.Primary(map[string]string{"archive_mode": "on", "archive_command": "cp %p " + archive + "/%f", "max_slot_wal_keep_size": "4MB", "min_wal_size": "2MB", "max_wal_size": "8MB"}); err != nil {
 		return err
 	}
 	err = s.primary.Exec("postgres", "create database ledger", "create role app nologin",

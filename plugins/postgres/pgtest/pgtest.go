@@ -118,7 +118,7 @@ func (f *Farm) Run(program string, args ...string) ([]byte, error) {
 }
 
 // Primary makes and starts a cluster whose superuser is postgres. Roles log in
-// over TCP with Password.
+// over TCP with Password. A file of its log has 1 MiB.
 func (f *Farm) Primary(settings map[string]string) (*Server, error) {
 	s := f.server()
 	password := filepath.Join(f.Dir, "initial-password")
@@ -126,7 +126,7 @@ func (f *Farm) Primary(settings map[string]string) (*Server, error) {
 		return nil, err
 	}
 	_, err := f.Run("initdb", "--pgdata="+s.Dir, "--username=postgres", "--auth=scram-sha-256", "--pwfile="+password,
-		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+		"--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--no-sync", "--no-instructions")
 	if err != nil {
 		return nil, err
 	}
