@@ -62,6 +62,7 @@ type target struct {
 	known     bool    // the routes in force have it
 	flying    int     // sends under way
 	line      []*lane // lanes that have something to send, the one that waits longest first
+	again     []*lane // lanes whose alert is said again; news goes first
 	fails     int     // in a row
 	until     time.Time
 	delivered time.Time
@@ -157,7 +158,11 @@ func (o *outbox) sortLanes() {
 
 // arm has a lane looked at when its first delivery is to be tried.
 func (o *outbox) arm(l *lane) {
-	if l.flying || l.ready || len(l.list) == 0 || !l.list[0].saved {
+	if l.flying || len(l.list) == 0 || !l.list[0].saved {
+		return
+	}
+	if l.ready {
+		o.targets[l.target].prefer(l)
 		return
 	}
 	at := l.list[0].Next
@@ -171,7 +176,7 @@ func (o *outbox) arm(l *lane) {
 func (o *outbox) next() time.Time {
 	next := o.due.next()
 	for _, t := range o.targets {
-		if len(t.line) > 0 && t.flying < t.most() {
+		if len(t.line)+len(t.again) > 0 && t.flying < t.most() {
 			next = sooner(next, t.until)
 		}
 	}
@@ -266,13 +271,17 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 			o.arm(l)
 		case len(l.list) > 0 || m.refreshes(l, t):
 			l.ready = true
-			t.line = append(t.line, l)
+			if len(l.list) > 0 {
+				t.line = append(t.line, l)
+			} else {
+				t.again = append(t.again, l)
+			}
 		default:
 			delete(o.lanes, name)
 		}
 	}
 	for _, t := range o.targets {
-		for t.known && len(t.line) > 0 && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
+		for t.known && len(t.line)+len(t.again) > 0 && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
 			m.launch(ctx, senders, t, t.batch(), now)
 		}
 	}
@@ -281,15 +290,27 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 // batch takes the lanes out of the line that go in the next request: one, or many
 // where the receiver takes them and does not refuse just now.
 func (t *target) batch() []*lane {
-	n := 1
+	from := &t.line
+	if len(t.line) == 0 {
+		from = &t.again
+	}
+	line, n := *from, 1
 	if _, many := t.Sender.(BatchSender); many && t.fails == 0 {
-		for n < min(len(t.line), batchMost) && !t.line[0].alone && !t.line[n].alone {
+		for n < min(len(line), batchMost) && !line[0].alone && !line[n].alone {
 			n++
 		}
 	}
-	lanes := t.line[:n:n]
-	t.line = t.line[n:]
-	return lanes
+	*from = line[n:]
+	return line[:n:n]
+}
+
+// prefer moves a lane that would say its alert again, and has news now, to those
+// that have.
+func (t *target) prefer(l *lane) {
+	if i := slices.Index(t.again, l); i >= 0 {
+		t.again = slices.Delete(t.again, i, i+1)
+		t.line = append(t.line, l)
+	}
 }
 
 // refreshes reports whether a receiver has to hear again of an alert that fires.
