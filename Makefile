@@ -18,7 +18,7 @@ build: ## bin/holdfast
 	@$(BUILD) -o bin/holdfast ./cmd/holdfast
 
 test: ## everything, under the race detector, against the real tools
-	@deploy/install-tools restic borgbackup gcc libc6-dev prometheus prometheus-alertmanager strace systemd chromium curl monitoring-plugins-basic rsync rclone glewlwyd sqlite3 mariadb-server redis-server
+	@deploy/install-tools restic borgbackup gcc libc6-dev prometheus prometheus-alertmanager strace systemd chromium curl monitoring-plugins-basic rsync rclone btrfs-progs glewlwyd sqlite3 mariadb-server redis-server postgresql
 	@CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: ## format, vet, static analysis, generated code
@@ -30,7 +30,7 @@ lint: ## format, vet, static analysis, generated code
 check: lint test
 
 soak: ## the long tests: whole rounds of the demo, from a terminal and in a browser
-	@deploy/install-tools restic gcc libc6-dev chromium mariadb-server redis-server
+	@deploy/install-tools restic gcc libc6-dev chromium
 	@CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 30m -run 'TestDemoRound|TestDemoInBrowser' ./cmd/holdfast
 
 bench: build ## judging 10,000 services from scratch and one again, an agent's footprint, ingest changing and quiet
