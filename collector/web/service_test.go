@@ -298,3 +298,41 @@ func links(t *testing.T, h http.Handler, of, prefix string) (list []string) {
 	}
 	return list
 }
+
+// TestHostilePast: whatever texts runs, histories and records hold, pages show them
+// as text, shortened.
+func TestHostilePast(t *testing.T) {
+	for name, bad := range hostile {
+		t.Run(name, func(t *testing.T) {
+			e := newEstate(t, at(noon))
+			remember(e)
+			if _, err := e.RunCheck(t.Context(), "payments/ledger/offsite", bad); err != nil {
+				t.Fatal(err)
+			}
+			for _, state := range []holdfast.RunState{holdfast.RunRunning, holdfast.RunDone, holdfast.RunLost, holdfast.RunState(bad)} {
+				e.tellRun("payments/ledger/offsite", func(r *holdfast.Run) {
+					r.State, r.Summary, r.Reason, r.Ended = state, bad, holdfast.Reason(bad), noon
+					r.Phase = &holdfast.Phase{Name: bad, Done: 1 << 62, Total: 1}
+				})
+				for id := range e.past {
+					for i := range e.past[id] {
+						o := &e.past[id][i]
+						o.Summary, o.Raw, o.Reason = bad, bad, holdfast.Reason(bad)
+					}
+				}
+				for i := range e.records {
+					r := &e.records[i]
+					r.Reason, r.Note, r.By, r.People, r.Approver = bad, bad, bad, []string{bad}, bad
+				}
+				h := handler(t, e)
+				for _, target := range []string{"/services/payments", "/checks/payments/ledger/offsite", "/checks/" + escape(bad), "/services/payments/record/acceptance?need=" + escape(bad) + "&reason=" + escape(bad)} {
+					harmless(t, target, text(t, ask(t, h, "manager", "GET", target, "")))
+				}
+				typed := url.Values{"reason": {bad}, "need": {bad}, "by": {bad}, "until": {bad}, "approver": {bad}}
+				if len(bad) < 60<<10 {
+					harmless(t, "the form", text(t, ask(t, h, "manager", "POST", "/services/payments/record/acceptance", typed.Encode(), "Content-Type", formType)))
+				}
+			}
+		})
+	}
+}

@@ -297,7 +297,7 @@ func (d *Day) readout(t *Timeline) string {
 	for i := range d.Tests {
 		text := d.Tests[i].say()
 		if n := said[text]; n > 1 {
-			fmt.Fprintf(&b, " %s (%d×)", text, n)
+			fmt.Fprintf(&b, " %s, %d×.", strings.TrimSuffix(text, "."), n)
 		} else if n == 1 {
 			b.WriteString(" " + text)
 		}
