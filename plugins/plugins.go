@@ -7,11 +7,13 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
+	"github.com/holdfast-monitor/holdfast/plugins/btrfs"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
 	"github.com/holdfast-monitor/holdfast/plugins/host"
 	"github.com/holdfast-monitor/holdfast/plugins/mariadb"
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
+	"github.com/holdfast-monitor/holdfast/plugins/postgres"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
 	"github.com/holdfast-monitor/holdfast/plugins/rclone"
@@ -24,12 +26,14 @@ import (
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
 		"borg":       borg.Probes,
+		"btrfs":      btrfs.Probes,
 		"files":      files.Probes,
 		"host":       host.Probes,
 		"mariadb":    mariadb.Probes,
 		"nagios":     nagios.Probes,
 		"prometheus": prometheus.Probes,
 		"net":        net.Probes,
+		"postgres":   postgres.Probes,
 		"rclone":     rclone.Probes,
 		"restic":     restic.Probes,
 		"rsync":      rsync.Probes,

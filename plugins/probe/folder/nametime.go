@@ -67,3 +67,11 @@ func (n *nameTime) in(name string) (time.Time, bool) {
 	exists := int(t.Month()) == is['m'] && t.Day() == is['d'] && is['H'] < 24 && is['M'] < 60 && is['S'] < 60
 	return t, exists
 }
+
+// TimeIn returns the time that a name says by name_time, if it says one.
+func (s Settings) TimeIn(name string) (time.Time, bool) {
+	if s.nameTime == nil {
+		return time.Time{}, false
+	}
+	return s.nameTime.in(name)
+}
