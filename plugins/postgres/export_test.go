@@ -1,19 +1,9 @@
 package postgres
 
-import (
-	"context"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-)
-
 // Insides that tests outside the package look at.
 var (
-	Restrict = restrict
-	Folders  = &folders
+	Assert    = assert
+	Restrict  = restrict
+	Program   = program
+	ProgramIn = func(folder, name string) string { return newestProgram([]string{folder}, name) }
 )
-
-// Assert puts an assertion in a session that Restrict was called for.
-func Assert(ctx context.Context, conn *pgx.Conn, assertion string, patience time.Duration) error {
-	return assert(ctx, conn, assertion, patience)
-}

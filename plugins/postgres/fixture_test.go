@@ -105,6 +105,12 @@ func (s *source) start() (err error) {
 	if _, err := s.farm.Run("pg_dumpall", "--no-role-passwords", "--file="+filepath.Join(s.dumps, "all.sql"), "--dbname="+s.primary.DSN("postgres", "")); err != nil {
 		return err
 	}
+	dsn = s.primary.DSN("postgres", "")
+	for name, args := range map[string][]string{"base.plain": {"--format=plain"}, "base.tar": {"--format=tar"}, "base.gz": {"--format=tar", "--gzip", "--manifest-checksums=SHA256"}} {
+		if _, err := s.farm.Run("pg_basebackup", append(args, "--pgdata="+filepath.Join(s.dumps, name), "--dbname="+dsn, "--checkpoint=fast", "--label=nightly", "--no-sync")...); err != nil {
+			return err
+		}
+	}
 	return errors.Join(s.pack("a.sql", "a.sql.gz", "gzip"), s.pack("a.sql", "a.sql.zst", "zstd"), s.pack("a.raw", "a.raw.gz", "gzip"))
 }
 

@@ -6,5 +6,5 @@ import "github.com/holdfast-monitor/holdfast/plugins/probe"
 
 // Probes lists the probes of this plugin.
 func Probes() []probe.Probe {
-	return []probe.Probe{&dumpProbe{}, &restoreProbe{}, replicaProbe{}, archiverProbe{}}
+	return []probe.Probe{&dumpProbe{}, &restoreProbe{}, &basebackupProbe{}, replicaProbe{}, archiverProbe{}}
 }

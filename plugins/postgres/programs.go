@@ -20,6 +20,10 @@ func program(tools map[string]string, name string) string {
 	if real, err := filepath.EvalSymlinks(path); path != "" && (err != nil || filepath.Base(real) != "pg_wrapper") {
 		return path
 	}
+	return newestProgram(folders, name)
+}
+
+func newestProgram(folders []string, name string) string {
 	var found []string
 	for _, pattern := range folders {
 		some, _ := filepath.Glob(filepath.Join(pattern, name)) // the patterns are right
