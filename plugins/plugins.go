@@ -17,9 +17,11 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
 	"github.com/holdfast-monitor/holdfast/plugins/rclone"
+	"github.com/holdfast-monitor/holdfast/plugins/redis"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
 	"github.com/holdfast-monitor/holdfast/plugins/rsync"
 	"github.com/holdfast-monitor/holdfast/plugins/s3"
+	"github.com/holdfast-monitor/holdfast/plugins/sqlite"
 )
 
 // All returns every plugin by name. A probe's name begins with its plugin's.
@@ -35,6 +37,8 @@ func All() map[string]func() []probe.Probe {
 		"net":        net.Probes,
 		"postgres":   postgres.Probes,
 		"rclone":     rclone.Probes,
+		"redis":      redis.Probes,
+		"sqlite":     sqlite.Probes,
 		"restic":     restic.Probes,
 		"rsync":      rsync.Probes,
 		"s3":         s3.Probes,
