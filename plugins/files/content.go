@@ -71,10 +71,11 @@ func formatByContent(head []byte) format {
 // content is what an archive was found to hold.
 type content struct {
 	format  format
-	bytes   int64  // unpacked
-	files   int64  // without directories
-	checked bool   // every byte agreed with a checksum of the format
-	opaque  string // why the content could not be judged; "" where it was
+	bytes   int64   // unpacked
+	files   int64   // without directories
+	members members // of a tar
+	checked bool    // every byte agreed with a checksum of the format
+	opaque  string  // why the content could not be judged; "" where it was
 }
 
 // errOpaque says that an archive may be sound and cannot be judged here.
@@ -153,6 +154,7 @@ func (c *content) readTar(ctx context.Context, r io.Reader) error {
 		if header.Typeflag != tar.TypeDir && header.Typeflag != tar.TypeXGlobalHeader {
 			c.files++
 		}
+		c.members.add(header.Typeflag, n)
 		end = (counted.n + block - 1) / block * block
 	}
 	if counted.n > 0 && counted.n < end+block {

@@ -1,7 +1,10 @@
-// Package files holds the probe files.archive: a directory into which archives
-// are written one after the other (dumps, exports, tar files, a document). It
-// reads and never writes, runs no program and follows no link out of the
-// directory.
+// Package files holds the probes of a directory into which archives are written
+// one after the other (dumps, exports, tar files, a document). Neither follows a link
+// out of the directory or writes into it.
+//
+//	probe          reads                           attests
+//	files.archive  the newest archive to its end   recovery points; a verification where there are checksums
+//	files.restore  an archive, and unpacks it      a restoration, every file compared byte for byte
 //
 // # The newest archive
 //
@@ -48,9 +51,31 @@
 //
 // list_only looks at names, times and sizes and reads nothing, for a check that
 // runs more often than an archive can be read.
+//
+// # A restore test
+//
+//	tests:
+//	  restored: {probe: files.restore, on: dr1, every: 7d,
+//	             with: {directory: /srv/backup, pattern: "etc-*.tar.zst", manifest: SHA256SUMS, must_exist: [etc/fstab, "etc/ssl/*.pem"]}}
+//
+// files.restore takes the newest finished archive, or a random one: a tar file, as it
+// is or packed with gzip or zstd. It reads that to its end and compares the manifest's
+// sum, has the tar program unpack it into scratch, which must have room for it, and
+// then compares every file and link with a second reading of the archive by other
+// code than tar's, counts what is there, and looks for what must exist. Scratch is
+// empty afterwards, however the test ends. Owners are not restored, and devices only
+// where the agent may make them. Its reasons are those above, and
+//
+//	a file that differs, is missing or too many; a       failed assertion
+//	  pattern of must_exist that nothing matches
+//	tar cannot unpack what could be read                 failed damaged
+//	no room in scratch                                   cannot tell: too-small
+//	no tar, or no gzip or zstd for it                    cannot tell: tool-missing
+//	not a tar file, a name in it twice, files with       cannot tell
+//	  holes in tar's old form
 package files
 
 import "github.com/holdfast-monitor/holdfast/plugins/probe"
 
 // Probes lists the probes of this plugin.
-func Probes() []probe.Probe { return []probe.Probe{new(archives)} }
+func Probes() []probe.Probe { return []probe.Probe{new(archives), new(restores)} }
