@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("RESTORE_INTO") == "" { // else it is the process that TestRestoreKilled kills
 		sweep()
 	}
+	_ = flag.Set("test.parallel", "6") // the tests wait for servers to start and stop
 	code := m.Run()
 	for _, d := range servers.all {
 		d.kill()

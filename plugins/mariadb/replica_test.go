@@ -19,6 +19,7 @@ import (
 // silent, stopped by hand, stopped by an error, promoted. The steps share the
 // servers, so they are one test.
 func TestReplica(t *testing.T) {
+	t.Parallel()
 	primary, replica := start(t)
 	of, from := replica.defaults(t, "monitor", "secret"), primary.defaults(t, "monitor", "secret")
 	alone := map[string]any{"defaults_file": of}
@@ -38,6 +39,7 @@ func TestReplica(t *testing.T) {
 		o, err := observe(t, p, both)
 		return err == nil && o.Outcome == holdfast.OK && o.Replication.Lag == 0
 	})
+	t.Run("outcomes", func(t *testing.T) { outcomes(t, replica) })
 	o := follows("good", both)
 	want := map[string]string{"engine": "mariadb 10.11", "role": "replica", "read_only": "on"}
 	if diff := cmp.Diff(want, o.Fingerprint); diff != "" {
@@ -64,7 +66,7 @@ func TestReplica(t *testing.T) {
 
 	t.Run("primary hung", func(t *testing.T) {
 		must(t, syscall.Kill(primary.pid, syscall.SIGSTOP))
-		o, err := observeWithin(t, p, both, 9*time.Second)
+		o, err := observeWithin(t, p, both, 5*time.Second)
 		must(t, syscall.Kill(primary.pid, syscall.SIGCONT))
 		expect(t, o, err, holdfast.OutcomeDegraded, holdfast.Unreachable)
 		unseen(t, o)
@@ -115,7 +117,7 @@ func TestReplica(t *testing.T) {
 	})
 	t.Run("hung", func(t *testing.T) {
 		must(t, syscall.Kill(replica.pid, syscall.SIGSTOP))
-		o, err := observeWithin(t, p, alone, 9*time.Second)
+		o, err := observeWithin(t, p, alone, 5*time.Second)
 		must(t, syscall.Kill(replica.pid, syscall.SIGCONT))
 		expect(t, o, err, holdfast.Failed, holdfast.Timeout)
 	})
@@ -154,9 +156,8 @@ func observeWithin(t *testing.T, p probe.Probe, settings map[string]any, limit t
 	return p.Observe(ctx, probe.Request{Settings: encode(t, settings), Tools: tools})
 }
 
-func TestReplicaOutcomes(t *testing.T) {
-	t.Parallel()
-	_, replica := start(t)
+// outcomes are those of a replica that cannot be asked.
+func outcomes(t *testing.T, replica *daemon) {
 	open := replica.defaults(t, "monitor", "secret")
 	must(t, os.Chmod(open, 0o666))
 	nobody := filepath.Join(t.TempDir(), "my.cnf")
