@@ -243,3 +243,13 @@ func fakeTool(t testing.TB, script string) string {
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
 }
+
+// tool is fakeTool where the clusters' owner can run it.
+func (s *source) tool(t testing.TB, script string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.farm.Dir, "tool-")
+	must(t, err)
+	path := filepath.Join(dir, "tool")
+	must(t, errors.Join(os.Chmod(dir, 0o755), os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755)))
+	return path
+}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ func TestRestoreGood(t *testing.T) {
 	t.Parallel()
 	s := theSource(t)
 	for name, more := range map[string]map[string]any{
-		"a.custom": {}, "a.dir": {}, "a.raw.gz": {},
+		"a.custom": {}, "a.raw.gz": {},
 		"a.sql.zst": {"roles": []string{"app"}},
 		"all.sql":   {},
 	} {
@@ -113,6 +112,7 @@ func TestRestoreErrors(t *testing.T) {
 	s := theSource(t)
 	real := s.farm.Bin + "/pg_restore"
 	loses := fakeTool(t, real+` "$@" || exit; case " $* " in *" --dbname="*) `+s.farm.Bin+`/psql --host=/proc/self/cwd $(echo "$*" | grep -o -- '--port=[0-9]*') -U holdfast -q -c 'delete from entry where id = 7' restored;; esac`)
+	mkdir := s.tool(t, "exit 0") // the folder is there already
 	for name, c := range map[string]struct {
 		dump    string
 		more    map[string]any
@@ -127,9 +127,9 @@ func TestRestoreErrors(t *testing.T) {
 		"a row is lost":        {"a.custom", nil, map[string]string{"pg_restore": loses}, holdfast.Failed, holdfast.Assertion},
 		"damaged":              {"damaged.custom", nil, nil, holdfast.Failed, holdfast.Damaged},
 		"no initdb":            {"a.custom", nil, map[string]string{"initdb": "/no/such/initdb"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
-		"no postgres":          {"a.custom", nil, map[string]string{"postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, ""},
+		"no postgres":          {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
 		"no psql":              {"a.sql", nil, map[string]string{"psql": "/no/such/psql"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
-		"postgres ends":        {"a.custom", nil, map[string]string{"postgres": fakeTool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, ""},
+		"postgres ends":        {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": s.tool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, ""},
 		"more than bytes_max":  {"a.custom", map[string]any{"bytes_max": "1MiB"}, nil, holdfast.OutcomeUnknown, holdfast.TooSmall},
 		"scratch in the dumps": {"a.custom", map[string]any{"scratch": "."}, nil, holdfast.OutcomeUnknown, ""},
 	} {
@@ -148,6 +148,9 @@ func TestRestoreErrors(t *testing.T) {
 			}
 			o, err := observe(t, "postgres.restore", settings, c.tools)
 			expect(t, o, err, c.outcome, c.reason)
+			if name == "postgres ends" && !strings.Contains(err.Error(), "no luck") {
+				t.Errorf("got %v, want what postgres said", err)
+			}
 			if name == "tolerated" && !strings.Contains(o.Facts["tolerated"], "1 errors") {
 				t.Errorf("got facts %v, want what was tolerated", o.Facts)
 			}
@@ -254,29 +257,6 @@ func TestRestoreKilled(t *testing.T) {
 	o, err = observe(t, "postgres.restore", settings, nil)
 	expect(t, o, err, holdfast.OK, "")
 	isEmpty(t, root)
-}
-
-// A cluster that outlived its owner all the same ends with the next test.
-func TestRestoreEndsOrphans(t *testing.T) {
-	t.Parallel()
-	s := theSource(t)
-	gone := filepath.Join(t.TempDir(), "holdfast-restore-1", "data")
-	must(t, os.MkdirAll(gone, 0o755))
-	named := filepath.Join(t.TempDir(), "postgres")
-	b, err := os.ReadFile("/bin/sleep")
-	must(t, err)
-	must(t, os.WriteFile(named, b, 0o755))
-	orphan := exec.Command(named, "600")
-	orphan.Dir = gone
-	must(t, orphan.Start())
-	t.Cleanup(func() { _ = orphan.Process.Kill() })
-	must(t, os.RemoveAll(filepath.Dir(gone)))
-	o, err := observe(t, "postgres.restore", dumpOf(s.dump(t, "a.custom"), nil), nil)
-	expect(t, o, err, holdfast.OK, "")
-	_ = orphan.Wait()
-	if status, ok := orphan.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Errorf("the orphan ended with %v, want it killed", orphan.ProcessState)
-	}
 }
 
 // clusterIn lists the processes whose working folder is below a folder.

@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -174,6 +175,9 @@ func (c *Cluster) launch(postgres string, args []string) error {
 	}()
 	if err := <-started; err != nil {
 		<-c.done
+		if errors.Is(err, fs.ErrNotExist) {
+			return missing(postgres)
+		}
 		return probe.Unable("", "start postgres: %w", err)
 	}
 	return nil
