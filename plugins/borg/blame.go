@@ -89,10 +89,12 @@ func (l *look) blame(r result) *probe.Fault {
 // reason returns what the messages say is wrong, and in what words.
 func (r result) reason() (holdfast.Reason, string) {
 	text := "it said nothing"
-	for _, m := range r.said {
-		if m.bad() || m.Level == "" {
+	for i, m := range r.said {
+		if bad := m.bad() || m.Level == ""; i == 0 || bad {
 			text = m.Text
-			break
+			if bad {
+				break
+			}
 		}
 	}
 	for i, m := range r.said {

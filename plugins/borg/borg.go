@@ -29,7 +29,9 @@
 // --bypass-lock, and only by commands that write nothing as long as its index is
 // whole; a look that falls between a backup's commit and its index makes the far
 // borg write the index, too. Where that matters, run an agent on the host of the
-// repository, or mount it read-only (sshfs -o ro) and name the folder.
+// repository, or mount it read-only (sshfs -o ro) and name the folder. borg.check
+// refuses such a repository: check reserves nonces there, and a backup that
+// reserves some at the same time fails.
 //
 // A backup at work holds the exclusive lock, which is therefore no fault by
 // itself; one older than twelve hours is. Checkpoints are no recovery points. What

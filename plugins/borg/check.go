@@ -2,6 +2,7 @@ package borg
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 
@@ -20,7 +21,7 @@ type checkSettings struct {
 func (checkProbe) Describe() probe.Description {
 	return probe.Description{
 		Name:     "borg.check",
-		Observes: "Whether a Borg repository is intact: the checksum of every segment, the structure of every archive, and with verify_data the content of every chunk. Of a repository behind ssh the segments are left out.",
+		Observes: "Whether a Borg repository is intact: the checksum of every segment, the structure of every archive, and with verify_data the content of every chunk. The repository lies on the agent's host or is mounted there.",
 		Settings: probe.Schema[checkSettings](),
 		Cost:     holdfast.Heavy,
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
@@ -34,6 +35,9 @@ func (checkProbe) Observe(ctx context.Context, r probe.Request) (probe.Observati
 	settings, err := probe.Decode[checkSettings](r.Settings)
 	if err != nil {
 		return probe.Observation{}, err
+	}
+	if err := settings.validate(); err == nil && !settings.local() {
+		return probe.Observation{}, errors.New(`setting "repository": borg check writes into a repository behind ssh and can make a backup fail: run the check with an agent on its host, or use borg.restore`)
 	}
 	repo, err := open(settings.Source, r)
 	if err != nil {
@@ -61,20 +65,15 @@ func (l *look) checked(ctx context.Context, verify bool) (probe.Observation, err
 		return o, err
 	}
 	o.Measures = []holdfast.Measure{{Name: "archives", Value: float64(len(list))}}
-	args, demands := []string{"check", "-v", "--progress"}, []*regexp.Regexp{archivesGood}
+	args, demands := []string{"check", "-v", "--progress"}, []*regexp.Regexp{segmentsGood, archivesGood}
 	if verify {
 		args, demands = append(args, "--verify-data"), append(demands, chunksGood)
-	}
-	if l.view == nil { // its other part writes the far config
-		args = append(args, "--archives-only")
-	} else {
-		demands = append(demands, segmentsGood)
 	}
 	started := time.Now().UTC()
 	res, err := l.call(ctx, append(args, "--", l.repo())...)
 	if err == nil {
 		err = l.lost()
-	} else if wrong := res.problems(); !damaged(err) && res.ExitCode == 1 && wrong > 0 {
+	} else if !damaged(err) && res.ExitCode == 1 && res.problems() > 0 {
 		_, text := res.reason()
 		err = &probe.Fault{Reason: holdfast.Damaged, Text: probe.Clip(text, 250), Raw: res.raw()}
 	}
@@ -89,14 +88,11 @@ func (l *look) checked(ctx context.Context, verify bool) (probe.Observation, err
 			return o, probe.Unable("", "borg check ended well without saying %q: %s", demand, probe.Clip(res.raw(), 200))
 		}
 	}
-	o.Verification = &holdfast.Verification{Time: started}
+	o.Verification = &holdfast.Verification{Time: started, Errors: int64(len(l.view.mends))}
 	o.Summary = "no errors in checksums and structure; no data was verified"
 	if verify {
 		o.Verification.Scope = 1
 		o.Summary = "no errors: every chunk is what was backed up"
-	}
-	if l.view != nil {
-		o.Verification.Errors = int64(len(l.view.mends))
 	}
 	return l.reportMended(o), nil
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,11 +98,22 @@ func (r *repo) run(stdout io.Writer, dir string, args ...string) error {
 	return nil
 }
 
+// repair runs borg check --repair, which ends with a warning.
+func (r *repo) repair(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command(tool, "check", "--repair", r.dir)
+	cmd.Env = []string{"BORG_BASE_DIR=" + r.base, "BORG_PASSPHRASE=" + password, "BORG_CHECK_I_KNOW_WHAT_I_AM_DOING=YES",
+		"BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "LC_ALL=C.UTF-8"}
+	if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState.ExitCode() != 1 {
+		t.Fatalf("borg check --repair: %v: %s", err, out)
+	}
+}
+
 // backup makes an archive whose backup began at a time, and leaves the time zone of
 // the one who makes it far from UTC.
 func (r *repo) backup(t testing.TB, name string, at time.Time) {
 	t.Helper()
-	must(t, r.run(nil, r.source, "create", "--timestamp="+at.UTC().Format("2006-01-02T15:04:05"), r.dir+"::"+name, "."))
+	must(t, r.run(nil, r.source, "create", "--timestamp="+at.UTC().Format("2006-01-02T15:04:05"), r.dir+"::"+strings.NewReplacer("{", "{{", "}", "}}").Replace(name), "."))
 }
 
 var (
@@ -250,6 +262,20 @@ func fakeTool(t testing.TB, script string) string {
 	path := filepath.Join(t.TempDir(), "borg")
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
+}
+
+// list is the IDs of the repository's archives by name.
+func (r *repo) list(t testing.TB) map[string]string {
+	t.Helper()
+	var out bytes.Buffer
+	must(t, r.run(&out, "", "list", "--json", r.dir))
+	list, err := borg.ParseList(out.Bytes())
+	must(t, err)
+	ids := map[string]string{}
+	for _, a := range list.Archives {
+		ids[a.Name] = a.ID
+	}
+	return ids
 }
 
 // tree lists everything in the repository with its size and the time it was changed.

@@ -200,5 +200,6 @@ func (t test) restore(ctx context.Context, o probe.Observation, p restoration, t
 // warned reports whether borg ended with a warning: 1, and from 1.4 on 100 to 127.
 func (r result) warned() bool { return r.ExitCode == 1 || r.ExitCode >= 100 && r.ExitCode <= 127 }
 
-// exactly is a file of an archive as an operand: full match, no pattern.
-func exactly(it item) string { return "pf:" + it.Path }
+// exactly is a file of an archive as an operand: a path and what is below it, which of
+// a file is nothing. A full match (pf:) borg 1.2 calls never matched.
+func exactly(it item) string { return "pp:" + it.Path }

@@ -61,7 +61,7 @@ func (r *repository) confirm(ctx context.Context, once func(context.Context, *lo
 				return o, err
 			}
 		}
-		return probe.Observation{}, probe.Unable(holdfast.Locked, "the repository changes while it is read, archives are being deleted or compacted: %w", err)
+		return probe.Observation{}, probe.Unable(holdfast.Locked, "the repository changes while it is read, archives are being deleted or compacted: %v", err) // not %w: it is no fault
 	})
 }
 

@@ -33,12 +33,11 @@ type view struct {
 // newView makes a view in dir, which does not exist yet. A backup may go on
 // meanwhile, so where the newest transaction moves on it is tried again.
 func newView(ctx context.Context, repository, dir string) (*view, error) {
-	var v *view
-	for range 4 {
+	for range looks {
 		if err := os.RemoveAll(dir); err != nil {
 			return nil, probe.Unable("", "scratch: %w", err)
 		}
-		v = &view{real: repository, dir: dir, segments: map[uint64]string{}}
+		v := &view{real: repository, dir: dir, segments: map[uint64]string{}}
 		before, err := v.transaction()
 		if err == nil {
 			err = v.build(ctx, before)
@@ -47,10 +46,10 @@ func newView(ctx context.Context, repository, dir string) (*view, error) {
 			return nil, err
 		}
 		if after, err := v.transaction(); err == nil && after == before {
-			break
+			return v, nil
 		}
 	}
-	return v, nil
+	return nil, probe.Unable(holdfast.Locked, "the repository changes faster than it can be read")
 }
 
 func (v *view) build(ctx context.Context, newest transaction) error {
