@@ -73,7 +73,7 @@ empty, and stays, with the collector's log.`,
 }
 
 func benchAlertCommand() *cobra.Command {
-	o := bench.AlertOptions{Program: "/proc/self/exe", Services: 10_000, Down: 500, Agents: 100, Rounds: 2}
+	o := bench.AlertOptions{Program: "/proc/self/exe", Services: 10_000, Down: 500, Agents: 2000, Rounds: 2}
 	var output string
 	cmd := &cobra.Command{
 		Use:   "alert --data DIR",
