@@ -37,8 +37,12 @@ func readConfig(path, name string) ([]byte, error) {
 	if bytes.Contains(content, []byte("RCLONE_ENCRYPT_V")) {
 		return nil, probe.Unable(holdfast.CredentialUnreadable, "config_file %s: it is encrypted: give the check one of its own that is not, readable by the agent's user alone", path)
 	}
-	if err := check(content, name); err != nil {
+	found, err := check(content, name)
+	if err != nil {
 		return nil, probe.Unable(holdfast.Refused, "config_file %s: %w", path, err)
+	}
+	if !found {
+		return nil, probe.Unable("", "config_file %s: it has no remote [%s]", path, name)
 	}
 	return content, nil
 }
@@ -50,10 +54,10 @@ var onTheFar = regexp.MustCompile(`^([a-z0-9]+sum_command|server_command)$`)
 // of the whole of rclone, some of which do.
 var commanding = regexp.MustCompile(`command|^ssh$|mapper|^global\.|^override\.`)
 
-// check reads the lines of a configuration, an INI file. Values of a remote on the
+// check reads the lines of a configuration, an INI file, and reports whether it has
+// the remote. Values of a remote on the
 // fly (":webdav,bearer_token_command=…:") are read for what keys they hold.
-func check(content []byte, name string) error {
-	found := false
+func check(content []byte, name string) (found bool, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	lines.Buffer(nil, configMax)
 	for n := 1; lines.Scan(); n++ {
@@ -71,20 +75,17 @@ func check(content []byte, name string) error {
 		}
 		key = strings.ToLower(strings.TrimSpace(key))
 		if commanding.MatchString(key) && !onTheFar.MatchString(key) {
-			return fmt.Errorf("line %d: %.40q makes rclone run a program or changes its options: give the check a configuration of its own without it", n, key)
+			return found, fmt.Errorf("line %d: %.40q makes rclone run a program or changes its options: give the check a configuration of its own without it", n, key)
 		}
 		for part := range strings.SplitSeq(value, ",") {
 			option, _, given := strings.Cut(part, "=")
 			option = strings.ToLower(strings.Trim(option, " \"'"))
 			if given && commanding.MatchString(option) && !onTheFar.MatchString(option) {
-				return fmt.Errorf("line %d: a remote with the option %.40q makes rclone run a program: give the check a configuration of its own without it", n, option)
+				return found, fmt.Errorf("line %d: a remote with the option %.40q makes rclone run a program: give the check a configuration of its own without it", n, option)
 			}
 		}
 	}
-	if lines.Err() == nil && !found {
-		return fmt.Errorf("it has no remote [%s]", name)
-	}
-	return lines.Err()
+	return found, lines.Err()
 }
 
 // inMemory is a file of nothing but memory with this content, at its start. What

@@ -175,7 +175,7 @@ func TestConfiguration(t *testing.T) {
 		reason     holdfast.Reason
 		words      string
 	}{
-		{"no such remote", "", m{"remote": "other:"}, holdfast.Refused, "has no remote [other]"},
+		{"no such remote", "", m{"remote": "other:"}, "", "has no remote [other]"},
 		{"runs a program", "[dav]\ntype = webdav\nurl = http://127.0.0.1:1\nbearer_token_command = touch " + mark, m{"remote": "dav:"}, holdfast.Refused, "bearer_token_command"},
 		{"runs ssh", "[far]\ntype = sftp\nssh = touch " + mark, m{"remote": "far:"}, holdfast.Refused, `"ssh"`},
 		{"written another way", "[dav]\ntype = webdav\n  BEARER_TOKEN_COMMAND: touch " + mark, m{"remote": "dav:"}, holdfast.Refused, "program"},
@@ -302,8 +302,10 @@ func TestNothingWritten(t *testing.T) {
 	if diff := cmp.Diff(before, list()); diff != "" {
 		t.Errorf("files (-before +after):\n%s", diff)
 	}
-	if _, err := os.Stat("/nonexistent"); err == nil {
-		t.Error("rclone made itself a home")
+	for _, name := range []string{".config/rclone", ".cache/rclone", ".rclone.conf", "vfs", "vfsMeta"} {
+		if _, err := os.Stat("/nonexistent/" + name); err == nil {
+			t.Errorf("rclone made itself a home with %s", name)
+		}
 	}
 }
 
