@@ -64,8 +64,9 @@
 // A notice is tried again after a random time that doubles up to a minute, and given
 // up after 24 hours, or at once where the receiver refuses it for good: it is then a
 // dead letter that every page tells of. What one receiver hears of one alert comes in
-// order. A receiver that takes nothing is tried with one notice at a time, and keeps
-// no other waiting. Alertmanagers are told again every minute until the alert ends.
+// order; what is critical goes before what is not. A receiver that takes nothing is
+// tried with one notice at a time, and keeps no other waiting. Alertmanagers are told
+// again every minute until the alert ends.
 //
 // # Files
 //

@@ -59,11 +59,10 @@ type lane struct {
 type target struct {
 	Receiver
 	route     string
-	known     bool    // the routes in force have it
-	flying    int     // sends under way
-	line      []*lane // lanes that have something to send, the one that waits longest first
-	again     []*lane // lanes whose alert is said again; news goes first
-	fails     int     // in a row
+	known     bool       // the routes in force have it
+	flying    int        // sends under way
+	lines     [4][]*lane // lanes that have something to send: critical, warning, info, what is only said again
+	fails     int        // in a row
 	until     time.Time
 	delivered time.Time
 	failed    time.Time
@@ -176,7 +175,7 @@ func (o *outbox) arm(l *lane) {
 func (o *outbox) next() time.Time {
 	next := o.due.next()
 	for _, t := range o.targets {
-		if len(t.line)+len(t.again) > 0 && t.flying < t.most() {
+		if t.first() != nil && t.flying < t.most() {
 			next = sooner(next, t.until)
 		}
 	}
@@ -211,8 +210,12 @@ func (m *Manager) send(r *record, n Notice, receiver string, now time.Time) {
 		o.waiting--
 		m.drop(kindNotice, old.ID)
 	}
-	if o.waiting >= maxWaiting && n.Status == holdfast.AlertFiring {
-		d.Dead, d.Problem = now, fmt.Sprintf("not tried: %d notices wait already", maxWaiting)
+	most := maxWaiting
+	if r.Alert.Severity == holdfast.Critical {
+		most *= 2 // what matters most is not given up for what matters less
+	}
+	if o.waiting >= most && n.Status == holdfast.AlertFiring {
+		d.Dead, d.Problem = now, fmt.Sprintf("not tried: %d notices wait already", most)
 	}
 	o.add(d)
 	o.fresh = append(o.fresh, d)
@@ -271,17 +274,13 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 			o.arm(l)
 		case len(l.list) > 0 || m.refreshes(l, t):
 			l.ready = true
-			if len(l.list) > 0 {
-				t.line = append(t.line, l)
-			} else {
-				t.again = append(t.again, l)
-			}
+			t.queue(l)
 		default:
 			delete(o.lanes, name)
 		}
 	}
 	for _, t := range o.targets {
-		for t.known && len(t.line)+len(t.again) > 0 && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
+		for t.known && t.first() != nil && t.flying < t.most() && !now.Before(t.until) && ctx.Err() == nil {
 			m.launch(ctx, senders, t, t.batch(), now)
 		}
 	}
@@ -290,10 +289,7 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 // batch takes the lanes out of the line that go in the next request: one, or many
 // where the receiver takes them and does not refuse just now.
 func (t *target) batch() []*lane {
-	from := &t.line
-	if len(t.line) == 0 {
-		from = &t.again
-	}
+	from := t.first()
 	line, n := *from, 1
 	if _, many := t.Sender.(BatchSender); many && t.fails == 0 {
 		for n < min(len(line), batchMost) && !line[0].alone && !line[n].alone {
@@ -304,12 +300,32 @@ func (t *target) batch() []*lane {
 	return line[:n:n]
 }
 
+// queue puts a lane behind those that are as urgent.
+func (t *target) queue(l *lane) {
+	rank := len(t.lines) - 1
+	if len(l.list) > 0 {
+		rank = min(max(severityRank(l.list[0].Notice.Alert.Severity), 0), rank-1)
+	}
+	t.lines[rank] = append(t.lines[rank], l)
+}
+
+// first returns the most urgent of the lines that have anything; nil: none has.
+func (t *target) first() *[]*lane {
+	for i := range t.lines {
+		if len(t.lines[i]) > 0 {
+			return &t.lines[i]
+		}
+	}
+	return nil
+}
+
 // prefer moves a lane that would say its alert again, and has news now, to those
 // that have.
 func (t *target) prefer(l *lane) {
-	if i := slices.Index(t.again, l); i >= 0 {
-		t.again = slices.Delete(t.again, i, i+1)
-		t.line = append(t.line, l)
+	again := &t.lines[len(t.lines)-1]
+	if i := slices.Index(*again, l); i >= 0 {
+		*again = slices.Delete(*again, i, i+1)
+		t.queue(l)
 	}
 }
 
