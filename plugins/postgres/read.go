@@ -62,11 +62,11 @@ func (d dump) readArchive(ctx context.Context, pgRestore string, into *script) (
 	objects := -1
 	switch {
 	case d.folder:
-		if objects, err = d.readFolder(ctx); err != nil {
+		if objects, err = d.readDataFiles(ctx); err != nil {
 			return 0, false, err
 		}
 	case strings.HasPrefix(d.format, "tar"):
-		if err := d.readTar(ctx); err != nil {
+		if err := d.checkTar(ctx); err != nil {
 			return 0, false, err
 		}
 	}
@@ -148,9 +148,9 @@ func (d dump) blame(o probe.Output) error {
 // endOfRows is how pg_dump ends the rows of a table in a file of their own.
 const endOfRows = "\\.\n\n\n"
 
-// readFolder reads every data file of a directory dump to its end, and counts those
+// readDataFiles reads every data file of a directory dump to its end, and counts those
 // of large objects.
-func (d dump) readFolder(ctx context.Context) (objects int, err error) {
+func (d dump) readDataFiles(ctx context.Context) (objects int, err error) {
 	entries, err := readFolder(d.path)
 	if err != nil {
 		return 0, fileFault(d.path, err)
@@ -207,8 +207,8 @@ func (l *lastBytes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readTar reads a tar file to the mark that ends it.
-func (d dump) readTar(ctx context.Context) error {
+// checkTar reads a tar file to the mark that ends it.
+func (d dump) checkTar(ctx context.Context) error {
 	f, err := openPacked(ctx, d.path)
 	if err != nil {
 		return fileFault(d.path, err)

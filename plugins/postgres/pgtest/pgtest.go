@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,8 +32,11 @@ type Farm struct {
 	Dir string // writable by the clusters' owner
 	Bin string // of PostgreSQL's programs
 
-	owner   *syscall.Credential
-	servers []*Server
+	owner *syscall.Credential
+
+	mu      sync.Mutex
+	servers []*Server // guarded by mu
+	port    int       // given out last; guarded by mu
 }
 
 // Server is one cluster, started or not.
@@ -90,6 +94,8 @@ func (f *Farm) own(path string) error {
 
 // Close stops every server and removes the farm.
 func (f *Farm) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var faults []error
 	for _, s := range f.servers {
 		faults = append(faults, s.Stop())
@@ -134,6 +140,8 @@ func (f *Farm) Primary(settings map[string]string) (*Server, error) {
 }
 
 func (f *Farm) server() *Server {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s := &Server{Dir: filepath.Join(f.Dir, "cluster-"+strconv.Itoa(len(f.servers))), farm: f}
 	f.servers = append(f.servers, s)
 	return s
@@ -155,7 +163,7 @@ func (s *Server) Standby(slot string, settings map[string]string) (*Server, erro
 // for this start only.
 func (s *Server) Start(settings map[string]string) error {
 	if s.Port == 0 {
-		port, err := freePort()
+		port, err := s.farm.freePort()
 		if err != nil {
 			return err
 		}
@@ -297,10 +305,15 @@ func (s *Server) Await(t testing.TB, query string) {
 }
 
 // freePort finds a port below 32768, where no outgoing connection takes it away.
-func freePort() (int, error) {
-	for port := 20000 + os.Getpid()%6000*2; port < 32768; port++ {
-		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			return port, l.Close()
+func (f *Farm) freePort() (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.port == 0 {
+		f.port = 20000 + os.Getpid()%6000*2
+	}
+	for f.port++; f.port < 32768; f.port++ {
+		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(f.port)); err == nil {
+			return f.port, l.Close()
 		}
 	}
 	return 0, errors.New("no free port below 32768")
