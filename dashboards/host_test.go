@@ -19,13 +19,12 @@ import (
 // host is an agent's end of the real protocol, told what to say: nothing here
 // runs probes, so that an estate can have everything wrong at once.
 type host struct {
-	t       *testing.T
-	id      *agent.Identity
-	address string
-	skew    time.Duration // of its clock
-	epoch   uint64
-	seq     uint64
-	order   uint64
+	t     *testing.T
+	id    *agent.Identity
+	skew  time.Duration // of its clock
+	epoch uint64
+	seq   uint64
+	order uint64
 }
 
 // join binds a new host to its name.

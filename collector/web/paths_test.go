@@ -63,7 +63,7 @@ func TestRunsOut(t *testing.T) {
 			t.Errorf("nothing of kind %q runs out", k)
 		}
 	}
-	dots, more, all := web.RunOutDays(web.Paths(e.postures), noon)
+	dots, _, all := web.RunOutDays(web.Paths(e.postures), noon)
 	if dots == 0 || dots > all {
 		t.Errorf("got %d dots for %d items", dots, all)
 	}
@@ -71,7 +71,7 @@ func TestRunsOut(t *testing.T) {
 	for i := range 40 {
 		crowded = append(crowded, web.RecoveryPath{Service: string(rune('a' + i)), RunsOut: []web.RunsOut{{At: noon.Add(50 * time.Hour), What: "proof"}, {At: noon.Add(40 * 24 * time.Hour), What: "later"}}})
 	}
-	if dots, more, all = web.RunOutDays(crowded, noon); dots != 4 || more != 1 || all != 40 {
+	if dots, more, all := web.RunOutDays(crowded, noon); dots != 4 || more != 1 || all != 40 {
 		t.Errorf("40 on one day: got %d dots, %d counts, %d items; want 4, 1, 40", dots, more, all)
 	}
 }

@@ -60,10 +60,7 @@ func TestEveryRouteIsTried(t *testing.T) {
 		}
 		tried[pattern] = true
 	}
-	all := []string{}
-	for _, p := range patterns(reflect.ValueOf(mux).Elem(), map[uintptr]bool{}) {
-		all = append(all, p)
-	}
+	all := slices.Clone(patterns(reflect.ValueOf(mux).Elem(), map[uintptr]bool{}))
 	open := slices.Clone(all)
 	for _, p := range patterns(reflect.ValueOf(inside).Elem(), map[uintptr]bool{}) {
 		if !slices.Contains(open, p) || p == "/" {

@@ -241,7 +241,7 @@ func (r *receiver) pass(ctx context.Context, body []byte) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("Alertmanager answered %s", resp.Status)
+		return fmt.Errorf("the Alertmanager answered %s", resp.Status)
 	}
 	return nil
 }
