@@ -1,6 +1,7 @@
 package borg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -61,7 +62,7 @@ func (l *look) checked(ctx context.Context, verify bool) (probe.Observation, err
 		return o, err
 	}
 	list, err := l.archives(ctx, &o)
-	if err != nil && !damaged(err) { // check counts what is damaged
+	if err = cmp.Or(l.lost(), err); err != nil && !damaged(err) { // check counts what is damaged
 		return o, err
 	}
 	o.Measures = []holdfast.Measure{{Name: "archives", Value: float64(len(list))}}

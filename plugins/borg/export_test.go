@@ -25,7 +25,8 @@ type (
 
 func (s Source) Validate() error { return s.validate() }
 
-// Once looks once, so that the matrix of damage need not look at everything twice.
+// Once looks once and does not ask borg for its version: the matrix of damage need
+// not start it twice as often.
 func Once(ctx context.Context, name string, r probe.Request) (probe.Observation, error) {
 	var source Source
 	var once func(context.Context, *look) (probe.Observation, error)
@@ -58,6 +59,7 @@ func Once(ctx context.Context, name string, r probe.Request) (probe.Observation,
 	if err != nil {
 		return probe.Observation{}, err
 	}
+	repo.version = "1.2.4"
 	o, _, err := repo.look(ctx, once)
 	return probe.Verdict(o, err)
 }

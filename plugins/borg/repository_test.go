@@ -2,6 +2,7 @@ package borg_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -114,7 +115,7 @@ func TestRefused(t *testing.T) {
 		t.Skip("becoming somebody else needs root")
 	}
 	r := newRepoWithTwo(t)
-	for _, part := range []string{"", "config", "data/0"} {
+	for _, part := range []string{"", "config", "data/0", fmt.Sprintf("index.%d", r.last(t))} {
 		c := r.copy(t)
 		must(t, os.Chmod(c.dir, 0o755))
 		must(t, os.Chmod(filepath.Join(c.dir, "config"), 0o644))

@@ -75,6 +75,9 @@ type look struct {
 
 // look looks once, and tells whether the repository moved under a look that failed.
 func (r *repository) look(ctx context.Context, once func(context.Context, *look) (probe.Observation, error)) (o probe.Observation, moved bool, err error) {
+	if ctx.Err() != nil { // what a view shows needs no tool that would notice
+		return o, false, probe.Unable("", "look at the repository: %w", ctx.Err())
+	}
 	ws, err := scratch.New(r.scratch, r.check)
 	if err != nil {
 		return o, false, probe.Unable("", "scratch: %w", err)

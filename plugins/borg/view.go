@@ -77,7 +77,7 @@ func (v *view) build(ctx context.Context, newest transaction) error {
 			return probe.Unable("", "scratch: %w", err)
 		}
 	}
-	return v.copyIndex(newest)
+	return v.copyIndex(ctx, newest)
 }
 
 // transaction is the newest one that index, hints and integrity are of.
@@ -224,7 +224,7 @@ func (v *view) link(file string) error {
 
 // copyIndex copies index and hints where their hashes are right. What is left out
 // borg builds anew in the view, and it is noted.
-func (v *view) copyIndex(newest transaction) error {
+func (v *view) copyIndex(ctx context.Context, newest transaction) error {
 	id := strconv.FormatUint(newest.id, 10)
 	var known proofs
 	b, err := readFile(filepath.Join(v.real, "integrity."+id))
@@ -233,7 +233,10 @@ func (v *view) copyIndex(newest transaction) error {
 			err = os.WriteFile(filepath.Join(v.dir, "integrity."+id), b, 0o600)
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unreadable(err)
+	case err != nil:
 		v.mend("integrity."+id, err)
 	}
 	for _, kind := range []string{"index", "hints"} {
@@ -245,11 +248,15 @@ func (v *view) copyIndex(newest transaction) error {
 			}
 			continue
 		}
-		whole, err := v.copyProven(name, p)
+		whole, err := v.copyProven(ctx, name, p)
 		var full *probe.Fault
 		switch {
 		case errors.As(err, &full):
 			return probe.Unable(holdfast.TooSmall, "scratch: %s", full.Text)
+		case ctx.Err() != nil:
+			return probe.Unable("", "copy %s: %w", name, ctx.Err())
+		case errors.Is(err, fs.ErrPermission):
+			return unreadable(err)
 		case err != nil:
 			v.mend(name, err)
 		case !whole:
@@ -268,7 +275,7 @@ func (v *view) mend(name string, err error) {
 
 // copyProven copies a file while it is hashed, and removes the copy where the hash
 // is wrong. A fault means that scratch could not take it.
-func (v *view) copyProven(name string, p proof) (bool, error) {
+func (v *view) copyProven(ctx context.Context, name string, p proof) (bool, error) {
 	from, err := os.Open(filepath.Join(v.real, name))
 	if err != nil {
 		return false, err
@@ -280,7 +287,7 @@ func (v *view) copyProven(name string, p proof) (bool, error) {
 		return false, probe.Faulty(holdfast.TooSmall, "%v", err)
 	}
 	w := &keeper{to: to}
-	whole, err := p.holds(name, io.TeeReader(from, w))
+	whole, err := p.holds(name, io.TeeReader(untilDone{ctx, from}, w))
 	if closing := to.Close(); w.err == nil {
 		w.err = closing
 	}
@@ -291,6 +298,19 @@ func (v *view) copyProven(name string, p proof) (bool, error) {
 		return false, errors.Join(err, os.Remove(copied))
 	}
 	return true, nil
+}
+
+// untilDone reads until ctx is done: an index may be large.
+type untilDone struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (u untilDone) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.from.Read(b)
 }
 
 // keeper remembers that writing failed, as against reading.
