@@ -14,6 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/alert"
+	"github.com/holdfast-monitor/holdfast/collector/score"
 )
 
 // TestGolden raises the alerts of one estate per file of testdata. The comment
@@ -131,5 +133,18 @@ func TestNothingBadGoesUnsaid(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Every finding that judgement knows has a row here, and no other has.
+func TestEveryFindingHasARow(t *testing.T) {
+	codes := score.Codes()
+	for _, code := range codes {
+		if !alert.KnowsFinding(code) {
+			t.Errorf("finding %s: no row in rules.go says what alert it raises", code)
+		}
+	}
+	if len(codes) != alert.Findings() {
+		t.Errorf("rules.go has %d rows, judgement knows %d findings", alert.Findings(), len(codes))
 	}
 }
