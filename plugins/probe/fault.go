@@ -44,7 +44,7 @@ func Confirm(ctx context.Context, once Look) (Observation, error) {
 	}
 	second, err := Verdict(once(ctx))
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return Observation{}, err
 	case err != nil: // the failure was seen, and must not get lost because time ran out
 		if first.Facts == nil {
