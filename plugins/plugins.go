@@ -33,15 +33,15 @@ func All() map[string]func() []probe.Probe {
 		"host":       host.Probes,
 		"mariadb":    mariadb.Probes,
 		"nagios":     nagios.Probes,
-		"prometheus": prometheus.Probes,
 		"net":        net.Probes,
 		"postgres":   postgres.Probes,
+		"prometheus": prometheus.Probes,
 		"rclone":     rclone.Probes,
 		"redis":      redis.Probes,
-		"sqlite":     sqlite.Probes,
 		"restic":     restic.Probes,
 		"rsync":      rsync.Probes,
 		"s3":         s3.Probes,
+		"sqlite":     sqlite.Probes,
 	}
 }
 
