@@ -109,19 +109,20 @@ func (c *Collector) removeAgent(ctx context.Context, ask AdminRequest) (string, 
 	return "", c.ingest.Revoke(ctx, ask.Name)
 }
 
-// serveAdmin answers on the admin socket until ctx ends.
-func (c *Collector) serveAdmin(ctx context.Context) error {
+// listenAdmin opens the admin socket; one that a killed collector left is cleared
+// away.
+func (c *Collector) listenAdmin() (net.Listener, error) {
 	path := filepath.Join(c.cfg.Data, adminSocket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("clear admin socket: %w", err)
+		return nil, fmt.Errorf("clear admin socket: %w", err)
 	}
 	old := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
 	if err != nil {
-		return fmt.Errorf("admin socket: %w", err)
+		return nil, fmt.Errorf("admin socket: %w", err)
 	}
-	return serveHTTP(ctx, l, c.adminHandler())
+	return l, nil
 }
 
 // Ask asks the collector that runs on a data folder. Path is one of "/join",

@@ -159,6 +159,10 @@ func (c *Collector) Reload() {
 // promised is durable, pages close. It returns within ten seconds of that.
 func (c *Collector) Run(ctx context.Context, pages http.Handler) error {
 	defer c.close()
+	admin, err := c.listenAdmin() // before anybody can hear that the collector is ready
+	if err != nil {
+		return err
+	}
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx)) // intake and judge outlive the ports
 	outer, stopOuter := context.WithCancelCause(ctx)
 	var ports, core sync.WaitGroup
@@ -174,7 +178,7 @@ func (c *Collector) Run(ctx context.Context, pages http.Handler) error {
 	start(&core, "alerts", func() error { return c.alerts.Run(inner) })
 	start(&core, "watch the clock", func() error { return c.watchClock(inner) })
 	start(&core, "prune", func() error { return c.prune(inner) })
-	start(&ports, "admin socket", func() error { return c.serveAdmin(outer) })
+	start(&ports, "admin socket", func() error { return serveHTTP(outer, admin, c.adminHandler()) })
 	start(&ports, "agents' port", func() error { return c.ingest.Serve(c.agentl) })
 	start(&ports, "pages", func() error { return c.servePages(outer, pages) })
 	start(&ports, "catalogue", func() error { c.watchCatalogue(outer); return nil })
