@@ -88,7 +88,7 @@ type inbox struct {
 
 // settle is how long alerts wait at most for a judge that is not through: one
 // cause that concerns many services is told once, with all of them.
-const settle = 300 * time.Millisecond
+const settle = 600 * time.Millisecond
 
 // New makes a manager from what was stored. It says nothing before SetCatalogue,
 // and before every service of it was judged.
