@@ -105,10 +105,7 @@ func (g *steps) ordered(service string, chain []string) []RecoveryStep {
 	late := map[string]holdfast.Duration{} // how late each may begin
 	byEnd := slices.Clone(g.list)
 	slices.SortStableFunc(byEnd, func(a, b RecoveryStep) int {
-		if (a.Service == service) != (b.Service == service) { // the service itself is the last
-			return cmp.Compare(b2i(b.Service == service), b2i(a.Service == service))
-		}
-		return cmp.Compare(b.end(), a.end())
+		return cmp.Or(lastly(b, a, service), cmp.Compare(b.end(), a.end()))
 	})
 	for _, x := range byEnd {
 		mine, known := late[x.Service]
@@ -131,17 +128,20 @@ func (g *steps) ordered(service string, chain []string) []RecoveryStep {
 		}
 	}
 	slices.SortStableFunc(g.list, func(a, b RecoveryStep) int {
-		if (a.Service == service) != (b.Service == service) {
-			return cmp.Compare(b2i(a.Service == service), b2i(b.Service == service))
-		}
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.end(), b.end()), cmp.Compare(a.Service, b.Service))
+		return cmp.Or(lastly(a, b, service), cmp.Compare(a.Start, b.Start), cmp.Compare(a.end(), b.end()), cmp.Compare(a.Service, b.Service))
 	})
 	return g.list
 }
 
-func b2i(b bool) int {
-	if b {
+// lastly orders the service itself behind all others.
+func lastly(a, b RecoveryStep, service string) int {
+	switch {
+	case a.Service == b.Service:
+		return 0
+	case a.Service == service:
 		return 1
+	case b.Service == service:
+		return -1
 	}
 	return 0
 }

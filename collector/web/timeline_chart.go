@@ -77,7 +77,7 @@ func (t *Timeline) dayShare(i int) float64 { return 100 * float64(i) / float64(l
 
 // newTimelineView lays a timeline out.
 func newTimelineView(t Timeline, scenarios []string) *timelineView {
-	v := &timelineView{Timeline: t, Last: len(t.Days) - 1, Exposed: false}
+	v := &timelineView{Timeline: t, Last: len(t.Days) - 1}
 	for i := range t.Days {
 		d := &t.Days[i]
 		if d.State != "" {

@@ -6,13 +6,14 @@
 //   - api.go, apidoc.go: the JSON API and the document that describes it
 //   - layout.go, pages.go, events.go, clip.go: what stands around a page, how it is
 //     rendered, how it hears of changes
-//   - overview.go (with filter.go, deadline.go, hearing.go), wall.go, service.go (with score.go,
-//     evidence.go), agents.go, login.go (with backoff.go), settings.go (with
+//   - overview.go (with filter.go, deadline.go, hearing.go), wall.go, service.go (with
+//     score.go, evidence.go, timeline.go, recovery.go, restores.go), check.go (with
+//     runs.go), record.go (with record_fields.go), agents.go, login.go (with backoff.go), settings.go (with
 //     access.go), badge.go: one file a page
 //   - data.go (with data_page.go, data_csv.go), paths.go (with paths_page.go,
 //     needs.go, runout.go): pages over the whole estate; memo.go works their rows out
 //     once a revision
-//   - chart.go, envelope.go, text.go: geometry and words; templates only place them
+//   - chart.go, envelope.go, timeline_chart.go, text.go: geometry and words; templates only place them
 //   - templates/, static/: served as they are in git, nothing is built
 package web
 
