@@ -48,6 +48,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	probing.Go(func() { a.scheduler.Run(ctx) })
 	probing.Go(func() { a.watchHealth(ctx) })
 	gathering.Go(func() { gather(a.results, a.spool) })
+	a.schedule(ctx, a.assignment, a.spool.Ages(a.assignment.Checks)) // before a newer one can come
 	reports, stopReports := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReports()
 	reporting.Go(func() {
@@ -56,7 +57,6 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		}
 	})
 	serving.Go(func() { serveStatus(socket, a.Status, a.log) })
-	a.schedule(ctx, a.assignment, a.spool.Ages(a.assignment.Checks))
 
 	<-ctx.Done()
 	a.log.Info("agent ends")

@@ -30,7 +30,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		t.Errorf("got %+v", r)
 	case r.Acknowledged == 0 || r.Found != r.Acknowledged || r.Sent != r.Acknowledged:
 		t.Errorf("sent %d, acknowledged %d, found %d: want the same, and some", r.Sent, r.Acknowledged, r.Found)
-	case r.ResultsPerSecond <= 0 || r.P99 < r.P50 || r.CPUPerResult <= 0 || r.RSS <= 0 || r.FsyncsPerSecond <= 0 || r.JudgementsPerSec <= 0:
+	case r.ResultsPerSecond <= 0 || r.P99 < r.P50 || r.CPUPerResult <= 0 || r.RSS <= 0 || r.FsyncsPerSecond <= 0:
 		t.Errorf("something was not measured: %+v", r)
 	}
 	t.Logf("%d kills, %d reports", r.Kills, r.Acknowledged)
