@@ -215,8 +215,19 @@ func get[T any](t *testing.T, b *browser, expression string) T {
 
 // until waits for an expression to become true.
 func until(expression string) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
+	poll := chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
+	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		for {
+			v, err := poll(ctx, target)
+			if err == nil || ctx.Err() != nil || !pageLeft.MatchString(err.Error()) {
+				return v, err
+			}
+		}
+	}
 }
+
+// pageLeft is what Chromium says when the page that was asked is just being left.
+var pageLeft = regexp.MustCompile(`Cannot find context|context was destroyed`)
 
 // testUpdateInPlace: a change reaches an open page by itself and disturbs nobody
 // who reads, types or has something open.

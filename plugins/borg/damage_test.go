@@ -38,7 +38,7 @@ func TestDamage(t *testing.T) {
 	if len(entries) != 3 { // a chunk of data, one of entries, the archive
 		t.Fatalf("got objects at %v in segment %d, want three", entries, objects)
 	}
-	const bad, fine = "failed damaged", "ok "
+	const bad, fine, key = "failed damaged", "ok ", "failed credential|failed damaged"
 	kinds := []struct {
 		name, file, ways           string
 		at                         int // of the bit that is flipped; 0: at a third
@@ -53,8 +53,9 @@ func TestDamage(t *testing.T) {
 		{"manifest", r.segment(manifest), "flip truncate delete empty", 100, bad, bad, bad, 0},
 		{"commit", r.segment(last), "flip truncate delete empty", 10, bad, bad, bad, 1},
 		{"config", filepath.Join(r.dir, "config"), "truncate delete empty", 0, bad, bad, bad, 0},
-		// Nothing tells damage of the sealed key from another passphrase.
-		{"key", filepath.Join(r.dir, "config"), "flip", 700, "failed credential", "failed credential", "failed credential", 0},
+		// Nothing tells damage of the sealed key from another passphrase, unless its text
+		// is no base64 any more.
+		{"key", filepath.Join(r.dir, "config"), "flip", 700, key, key, key, 0},
 		{"nonce", filepath.Join(r.dir, "nonce"), "flip delete", 0, fine, "", "", 2},
 		{"README", filepath.Join(r.dir, "README"), "delete", 0, fine, "", "", 2},
 	}
@@ -82,7 +83,7 @@ func TestDamage(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got := fmt.Sprintf("%s %s", o.Outcome, o.Reason); got != want {
+					if got := fmt.Sprintf("%s %s", o.Outcome, o.Reason); !slices.Contains(strings.Split(want, "|"), got) {
 						t.Errorf("got %s: %s, want %s\nraw %s", got, o.Summary, want, o.Raw)
 					}
 					if n := len(o.RecoveryPoints); names[i] == "borg.repository" && n != k.kept {
