@@ -31,7 +31,7 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for pause := time.Second; ; {
+		for pause := 50 * time.Millisecond; ; { // what is quick is looked at too
 			select {
 			case <-ctx.Done():
 				return
@@ -45,7 +45,7 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 			if err == nil && used.OnceBytes > limit {
 				cancel(probe.Unable(holdfast.TooSmall, "the restore has written %v, %v were expected", holdfast.Bytes(used.OnceBytes), holdfast.Bytes(expect.Bytes)))
 			}
-			pause = max(time.Second, 20*time.Since(began)) // a large tree takes long to count
+			pause = max(min(2*pause, time.Second), 20*time.Since(began)) // a large tree takes long to count
 		}
 	}()
 	return ctx, func() {
