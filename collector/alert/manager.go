@@ -178,8 +178,8 @@ func (m *Manager) SetRoutes(r Routes) {
 // wait.
 func (m *Manager) Judged(postures []holdfast.Posture, more bool) {
 	m.in.mu.Lock()
-	for i := range postures {
-		m.in.postures[postures[i].Name] = &postures[i]
+	for _, p := range postures { // each by itself: one that is kept must not keep its whole round
+		m.in.postures[p.Name] = &p
 	}
 	if len(m.in.postures) > 0 && m.in.since.IsZero() {
 		m.in.since = m.cfg.Now()
