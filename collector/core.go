@@ -69,8 +69,13 @@ func (c *Collector) enrolled(id holdfast.AgentIdentity) {
 	} else {
 		delete(e.enrolled, id.Name)
 	}
-	for _, k := range c.agents.assignment(id.Name).Checks {
-		e.touch(k.ID)
+	checks := c.agents.assignment(id.Name).Checks
+	ids := make([]string, len(checks))
+	for i := range checks {
+		ids[i] = checks[i].ID
+	}
+	for _, name := range e.model.Concerned(ids...) { // at once: they concern much the same
+		e.mark(name)
 	}
 	e.rouse()
 }

@@ -55,15 +55,21 @@ func (n *need) stands(site string) bool {
 	return n.check != nil && (n.Site == site || n.check.site == site)
 }
 
-// Concerned returns the services to judge again when what is known of a check
-// changes, sorted by name: those that look at it, those that share room with
+// Concerned returns the services to judge again when what is known of these checks
+// changes, sorted by name: those that look at them, those that share room with
 // them, and all that depend on these.
-func (m *Model) Concerned(check string) []string {
-	c := m.checks[check]
-	if c == nil {
+func (m *Model) Concerned(checks ...string) []string {
+	var start []int
+	for _, id := range checks {
+		if c := m.checks[id]; c != nil {
+			start = append(start, c.services...)
+		}
+	}
+	if len(start) == 0 {
 		return nil
 	}
-	return m.names(m.withConsumers(c.services))
+	slices.Sort(start)
+	return m.names(m.withConsumers(slices.Compact(start)))
 }
 
 // withConsumers adds to services those that share room with them and those that
