@@ -122,7 +122,7 @@ func startServers() error {
 		return err
 	}
 	as := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	install := exec.Command(tools["mariadb-install-db"], "--no-defaults", "--datadir="+first+"/db", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M")
+	install := exec.Command(tools["mariadb-install-db"], "--no-defaults", "--datadir="+first+"/db", "--tmpdir="+first+"/db", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M")
 	install.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
@@ -157,7 +157,7 @@ func startServers() error {
 // launch starts a server and waits until it is ready.
 func launch(dir string, as *syscall.Credential, more ...string) (*daemon, error) {
 	d := &daemon{dir: dir, port: freePort(), done: make(chan struct{})}
-	args := append([]string{"--no-defaults", "--datadir=" + d.data(), "--socket=" + d.socket(), "--pid-file=" + filepath.Join(d.data(), "pid"),
+	args := append([]string{"--no-defaults", "--datadir=" + d.data(), "--tmpdir=" + d.data(), "--socket=" + d.socket(), "--pid-file=" + filepath.Join(d.data(), "pid"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(d.port), "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-name-resolve"}, more...)
 	said := &ready{seen: make(chan struct{})}
 	started := make(chan error, 1)

@@ -64,7 +64,9 @@ func create(ctx context.Context, tools map[string]string, dir string) (*datadir,
 			return nil, err
 		}
 	}
-	out, err := d.exec(ctx, probe.Command{Path: tools["mariadb-install-db"], Args: []string{"--no-defaults", "--datadir=" + d.data(),
+	// A server that starts deletes what it takes for temporary tables left behind: in a
+	// folder it shared with another server, that one's.
+	out, err := d.exec(ctx, probe.Command{Path: tools["mariadb-install-db"], Args: []string{"--no-defaults", "--datadir=" + d.data(), "--tmpdir=" + filepath.Join(dir, "files"),
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", logSize}})
 	if err != nil {
 		return nil, err
