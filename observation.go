@@ -47,8 +47,8 @@ var Reasons = []Reason{Empty, NoMatch, Damaged, Locked, Credential, CredentialUn
 	Unreachable, Timeout, ToolMissing, Refused, TooSmall, Assertion}
 
 // Observation is what a probe saw at one instant: facts with units. A probe fills
-// in everything from Outcome to Raw; the agent adds Check, Agent, Seq and
-// At, the collector Received. An absent part did not happen.
+// in everything from Outcome to Raw but Credential; the agent adds that, Check,
+// Agent, Seq and At, the collector Received. An absent part did not happen.
 type Observation struct {
 	At    time.Time `json:"at"`    // when the probe began to look
 	Check string    `json:"check"` // Check.ID
@@ -65,6 +65,7 @@ type Observation struct {
 	Immutable      *bool             `json:"immutable,omitempty"`
 	Offline        *bool             `json:"offline,omitempty"`
 	Encrypted      *bool             `json:"encrypted,omitempty"`
+	Credential     string            `json:"credential,omitempty"`  // of the agent: keyed hash of the secret that opens the copy
 	Fingerprint    map[string]string `json:"fingerprint,omitempty"` // part → value: "tool": "restic 0.16"
 	Measures       []Measure         `json:"measures,omitempty"`
 	Facts          map[string]string `json:"facts,omitempty"` // further text facts, for people
@@ -83,6 +84,9 @@ type RecoveryPoint struct {
 	ID    string    `json:"id,omitempty"`
 	Bytes Bytes     `json:"bytes,omitempty"` // restored size
 	Files int64     `json:"files,omitempty"`
+	// Changed is what is new or rewritten since the point before it; nil: not
+	// known, which is not the same as nothing.
+	Changed *Bytes `json:"changed,omitempty"`
 }
 
 // Verification says that a copy's integrity was read through.
@@ -147,13 +151,14 @@ func (c Cost) Timeout(every Duration) Duration {
 
 // Description says what a probe is, for people and for the catalogue's reader.
 type Description struct {
-	Name       string     `json:"name"`       // "restic.repository"
-	Observes   string     `json:"observes"`   // one sentence
-	Settings   Settings   `json:"settings"`   // JSON Schema of the settings
-	Cost       Cost       `json:"cost"`       //
-	Privileges Privileges `json:"privileges"` //
-	Reasons    []Reason   `json:"reasons"`    // those it can give
-	Target     []string   `json:"target"`     // settings that name the thing observed; empty: the agent's host
+	Name       string     `json:"name"`             // "restic.repository"
+	Observes   string     `json:"observes"`         // one sentence
+	Settings   Settings   `json:"settings"`         // JSON Schema of the settings
+	Cost       Cost       `json:"cost"`             //
+	Privileges Privileges `json:"privileges"`       //
+	Reasons    []Reason   `json:"reasons"`          // those it can give
+	Target     []string   `json:"target"`           // settings that name the thing observed; empty: the agent's host
+	Secret     []string   `json:"secret,omitempty"` // settings that name the files of the secret that opens it; empty: none does, or it cannot be told
 }
 
 // TargetOf names the thing that a check with these settings observes, like

@@ -34,6 +34,9 @@ func (o *Observation) Validate() error {
 	if err := validText("raw", o.Raw, MaxRaw); err != nil {
 		return err
 	}
+	if err := validText("credential", o.Credential, MaxName); err != nil {
+		return err
+	}
 	if err := o.validParts(); err != nil {
 		return err
 	}
@@ -58,6 +61,8 @@ func (o *Observation) validParts() error {
 			return fmt.Errorf("recovery point %d is newer than the one before it; the newest comes first", i+1)
 		case p.Bytes < 0 || p.Files < 0:
 			return fmt.Errorf("recovery point %d has a negative size", i+1)
+		case p.Changed != nil && *p.Changed < 0:
+			return fmt.Errorf("recovery point %d has changed by less than nothing", i+1)
 		}
 		if err := validText("recovery point's id", p.ID, MaxName); err != nil {
 			return err

@@ -4,8 +4,9 @@ import "time"
 
 // Assignment is the checks an agent has to run.
 type Assignment struct {
-	Version string  `json:"version"` // changes whenever Checks do
-	Checks  []Check `json:"checks"`  // sorted by ID
+	Version string  `json:"version"`       // changes whenever Checks do
+	Checks  []Check `json:"checks"`        // sorted by ID
+	Key     []byte  `json:"key,omitempty"` // for Observation.Credential; empty: none is told
 }
 
 // Report is what an agent says at once. Within one epoch sequence numbers grow by

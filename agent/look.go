@@ -155,7 +155,7 @@ const maxObservation = 48 << 10
 // tidy shortens texts that are too long and refuses an answer that no probe can
 // mean. What the agent adds itself is cleared.
 func tidy(o holdfast.Observation) (holdfast.Observation, error) {
-	o.Agent, o.Seq, o.Received, o.Offset = "", 0, time.Time{}, 0
+	o.Agent, o.Seq, o.Received, o.Offset, o.Credential = "", 0, time.Time{}, 0, ""
 	o.Summary = cut8(oneLine(o.Summary), holdfast.MaxText)
 	o.Raw = cut8(o.Raw, holdfast.MaxRaw)
 	o.Facts = shorten(o.Facts)

@@ -74,6 +74,7 @@ func TestLook(t *testing.T) {
 			observe: func(context.Context) (holdfast.Observation, error) {
 				o := good
 				o.Check, o.Agent, o.Seq, o.At, o.Received, o.Offset = "other/check", "other", 7, at.AddDate(1, 0, 0), at, 1
+				o.Credential = "of another copy"
 				return o, nil
 			},
 			want: good,

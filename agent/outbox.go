@@ -305,7 +305,7 @@ func digestContent(o holdfast.Observation) uint64 {
 	return digest(holdfast.Observation{
 		Outcome: o.Outcome, Reason: o.Reason,
 		RecoveryPoints: o.RecoveryPoints, Verification: o.Verification, Restoration: o.Restoration,
-		Expiry: o.Expiry, Immutable: o.Immutable, Offline: o.Offline, Encrypted: o.Encrypted,
+		Expiry: o.Expiry, Immutable: o.Immutable, Offline: o.Offline, Encrypted: o.Encrypted, Credential: o.Credential,
 		Fingerprint: o.Fingerprint,
 	})
 }

@@ -22,6 +22,7 @@ const (
 	MaxResults  = 1000     // results of one report
 	MaxBody     = 64 << 10 // bytes of one result's body
 	MaxAssigned = 10_000   // checks of one agent
+	MaxKey      = 64       // bytes of an assignment's key
 	Window      = 16       // reports outstanding on one session
 )
 
@@ -36,7 +37,7 @@ const (
 // FromAssignment writes an assignment for the wire. The checks' agent is left out:
 // who is told knows its name.
 func FromAssignment(a *holdfast.Assignment) *wirepb.Assignment {
-	m := &wirepb.Assignment{Version: a.Version, Checks: make([]*wirepb.Check, len(a.Checks))}
+	m := &wirepb.Assignment{Version: a.Version, Checks: make([]*wirepb.Check, len(a.Checks)), Key: a.Key}
 	for i, c := range a.Checks {
 		m.Checks[i] = &wirepb.Check{Id: c.ID, Probe: c.Probe, Every: int64(c.Every), Timeout: int64(c.Timeout), Settings: string(c.With)}
 	}
@@ -48,7 +49,10 @@ func ToAssignment(m *wirepb.Assignment, agent string) (holdfast.Assignment, erro
 	if n := len(m.GetChecks()); n > MaxAssigned {
 		return holdfast.Assignment{}, fmt.Errorf("assignment of %d checks, at most %d", n, MaxAssigned)
 	}
-	a := holdfast.Assignment{Version: m.GetVersion(), Checks: make([]holdfast.Check, len(m.GetChecks()))}
+	if n := len(m.GetKey()); n > MaxKey {
+		return holdfast.Assignment{}, fmt.Errorf("assignment with a key of %d bytes, at most %d", n, MaxKey)
+	}
+	a := holdfast.Assignment{Version: m.GetVersion(), Checks: make([]holdfast.Check, len(m.GetChecks())), Key: m.GetKey()}
 	for i, c := range m.GetChecks() {
 		a.Checks[i] = holdfast.Check{ID: c.GetId(), Probe: c.GetProbe(), On: agent, Every: holdfast.Duration(c.GetEvery()),
 			Timeout: holdfast.Duration(c.GetTimeout()), With: holdfast.Settings(c.GetSettings())}

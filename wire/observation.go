@@ -20,15 +20,16 @@ func FromObservation(o *holdfast.Observation) *wirepb.Observation {
 		Reason:      text(string(o.Reason)),
 		Summary:     text(o.Summary),
 		Expiry:      fromTime(o.Expiry),
-		Immutable:   copyBool(o.Immutable),
-		Offline:     copyBool(o.Offline),
-		Encrypted:   copyBool(o.Encrypted),
+		Immutable:   copyOf(o.Immutable),
+		Offline:     copyOf(o.Offline),
+		Encrypted:   copyOf(o.Encrypted),
 		Fingerprint: texts(o.Fingerprint),
 		Facts:       texts(o.Facts),
 		Raw:         text(o.Raw),
+		Credential:  text(o.Credential),
 	}
 	for _, p := range o.RecoveryPoints {
-		m.RecoveryPoints = append(m.RecoveryPoints, &wirepb.RecoveryPoint{Time: fromTime(p.Time), Id: text(p.ID), Bytes: int64(p.Bytes), Files: p.Files})
+		m.RecoveryPoints = append(m.RecoveryPoints, &wirepb.RecoveryPoint{Time: fromTime(p.Time), Id: text(p.ID), Bytes: int64(p.Bytes), Files: p.Files, Changed: (*int64)(copyOf(p.Changed))})
 	}
 	if v := o.Verification; v != nil {
 		m.Verification = &wirepb.Verification{Time: fromTime(v.Time), Scope: v.Scope, Errors: v.Errors}
@@ -60,15 +61,16 @@ func ToObservation(m *wirepb.Observation) holdfast.Observation {
 		Reason:      holdfast.Reason(m.GetReason()),
 		Summary:     m.GetSummary(),
 		Expiry:      toTime(m.GetExpiry()),
-		Immutable:   copyBool(m.Immutable),
-		Offline:     copyBool(m.Offline),
-		Encrypted:   copyBool(m.Encrypted),
+		Immutable:   copyOf(m.Immutable),
+		Offline:     copyOf(m.Offline),
+		Encrypted:   copyOf(m.Encrypted),
 		Fingerprint: maps.Clone(m.GetFingerprint()),
 		Facts:       maps.Clone(m.GetFacts()),
 		Raw:         m.GetRaw(),
+		Credential:  m.GetCredential(),
 	}
 	for _, p := range m.GetRecoveryPoints() {
-		o.RecoveryPoints = append(o.RecoveryPoints, holdfast.RecoveryPoint{Time: toTime(p.GetTime()), ID: p.GetId(), Bytes: holdfast.Bytes(p.GetBytes()), Files: p.GetFiles()})
+		o.RecoveryPoints = append(o.RecoveryPoints, holdfast.RecoveryPoint{Time: toTime(p.GetTime()), ID: p.GetId(), Bytes: holdfast.Bytes(p.GetBytes()), Files: p.GetFiles(), Changed: (*holdfast.Bytes)(copyOf(p.Changed))})
 	}
 	if v := m.GetVerification(); v != nil {
 		o.Verification = &holdfast.Verification{Time: toTime(v.GetTime()), Scope: v.GetScope(), Errors: v.GetErrors()}
@@ -135,10 +137,10 @@ func texts(m map[string]string) map[string]string {
 	return clean
 }
 
-func copyBool(b *bool) *bool {
-	if b == nil {
+func copyOf[T any](v *T) *T {
+	if v == nil {
 		return nil
 	}
-	c := *b
+	c := *v
 	return &c
 }

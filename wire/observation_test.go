@@ -30,6 +30,8 @@ func fill(v reflect.Value, n *int64) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(*n)
+	case reflect.Uint8:
+		v.SetUint(uint64(*n % 256))
 	case reflect.Uint64:
 		v.SetUint(uint64(*n))
 	case reflect.Float64:

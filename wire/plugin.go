@@ -25,6 +25,9 @@ func FromDescription(d holdfast.Description) *wirepb.Description {
 	for _, name := range d.Target {
 		m.Target = append(m.Target, text(name))
 	}
+	for _, name := range d.Secret {
+		m.Secret = append(m.Secret, text(name))
+	}
 	for _, r := range d.Reasons {
 		m.Reasons = append(m.Reasons, text(string(r)))
 	}
@@ -46,7 +49,7 @@ func ToDescription(m *wirepb.Description) holdfast.Description {
 			Note:    m.GetPrivileges().GetNote(),
 		},
 	}
-	d.Target = m.GetTarget()
+	d.Target, d.Secret = m.GetTarget(), m.GetSecret()
 	for _, r := range m.GetReasons() {
 		d.Reasons = append(d.Reasons, holdfast.Reason(r))
 	}

@@ -238,13 +238,13 @@ func sameFacts(a, b *holdfast.Observation) bool {
 		sameRestoration(a.Restoration, b.Restoration) &&
 		samePart(a.Replication, b.Replication) && samePart(a.Capacity, b.Capacity) &&
 		a.Expiry.Equal(b.Expiry) &&
-		samePart(a.Immutable, b.Immutable) && samePart(a.Offline, b.Offline) && samePart(a.Encrypted, b.Encrypted) &&
+		samePart(a.Immutable, b.Immutable) && samePart(a.Offline, b.Offline) && samePart(a.Encrypted, b.Encrypted) && a.Credential == b.Credential &&
 		maps.Equal(a.Fingerprint, b.Fingerprint)
 }
 
 func samePoints(a, b []holdfast.RecoveryPoint) bool {
 	return slices.EqualFunc(a, b, func(x, y holdfast.RecoveryPoint) bool {
-		return x.Time.Equal(y.Time) && x.Bytes == y.Bytes && x.ID == y.ID
+		return x.Time.Equal(y.Time) && x.ID == y.ID && x.Bytes == y.Bytes && x.Files == y.Files && samePart(x.Changed, y.Changed)
 	})
 }
 

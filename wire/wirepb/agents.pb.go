@@ -1506,6 +1506,7 @@ type Assignment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"` // changes whenever checks do
 	Checks        []*Check               `protobuf:"bytes,2,rep,name=checks,proto3" json:"checks,omitempty"`   // sorted by id
+	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`         // under which agents hash credentials, so that the same ones show as the same
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1550,6 +1551,13 @@ func (x *Assignment) GetVersion() string {
 func (x *Assignment) GetChecks() []*Check {
 	if x != nil {
 		return x.Checks
+	}
+	return nil
+}
+
+func (x *Assignment) GetKey() []byte {
+	if x != nil {
+		return x.Key
 	}
 	return nil
 }
@@ -1789,11 +1797,12 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\x06Resend\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\"\x18\n" +
 	"\x04Ping\x12\x10\n" +
-	"\x03now\x18\x01 \x01(\x03R\x03now\"R\n" +
+	"\x03now\x18\x01 \x01(\x03R\x03now\"d\n" +
 	"\n" +
 	"Assignment\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12*\n" +
-	"\x06checks\x18\x02 \x03(\v2\x12.holdfast.v1.CheckR\x06checks\"y\n" +
+	"\x06checks\x18\x02 \x03(\v2\x12.holdfast.v1.CheckR\x06checks\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\"y\n" +
 	"\x05Check\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05probe\x18\x02 \x01(\tR\x05probe\x12\x14\n" +

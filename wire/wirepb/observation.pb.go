@@ -43,6 +43,7 @@ type Observation struct {
 	Measures       []*Measure             `protobuf:"bytes,15,rep,name=measures,proto3" json:"measures,omitempty"`
 	Facts          map[string]string      `protobuf:"bytes,16,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Raw            string                 `protobuf:"bytes,17,opt,name=raw,proto3" json:"raw,omitempty"`
+	Credential     string                 `protobuf:"bytes,18,opt,name=credential,proto3" json:"credential,omitempty"` // of the agent, never of a plugin
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -196,12 +197,20 @@ func (x *Observation) GetRaw() string {
 	return ""
 }
 
+func (x *Observation) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
 type RecoveryPoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Time          int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"`
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Bytes         int64                  `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Files         int64                  `protobuf:"varint,4,opt,name=files,proto3" json:"files,omitempty"`
+	Changed       *int64                 `protobuf:"varint,5,opt,name=changed,proto3,oneof" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,6 +269,13 @@ func (x *RecoveryPoint) GetBytes() int64 {
 func (x *RecoveryPoint) GetFiles() int64 {
 	if x != nil {
 		return x.Files
+	}
+	return 0
+}
+
+func (x *RecoveryPoint) GetChanged() int64 {
+	if x != nil && x.Changed != nil {
+		return *x.Changed
 	}
 	return 0
 }
@@ -608,7 +624,7 @@ var File_wire_observation_proto protoreflect.FileDescriptor
 
 const file_wire_observation_proto_rawDesc = "" +
 	"\n" +
-	"\x16wire/observation.proto\x12\vholdfast.v1\"\x83\a\n" +
+	"\x16wire/observation.proto\x12\vholdfast.v1\"\xa3\a\n" +
 	"\vObservation\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
@@ -627,7 +643,10 @@ const file_wire_observation_proto_rawDesc = "" +
 	"\vfingerprint\x18\x0e \x03(\v2).holdfast.v1.Observation.FingerprintEntryR\vfingerprint\x120\n" +
 	"\bmeasures\x18\x0f \x03(\v2\x14.holdfast.v1.MeasureR\bmeasures\x129\n" +
 	"\x05facts\x18\x10 \x03(\v2#.holdfast.v1.Observation.FactsEntryR\x05facts\x12\x10\n" +
-	"\x03raw\x18\x11 \x01(\tR\x03raw\x1a>\n" +
+	"\x03raw\x18\x11 \x01(\tR\x03raw\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x12 \x01(\tR\n" +
+	"credential\x1a>\n" +
 	"\x10FingerprintEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -640,12 +659,15 @@ const file_wire_observation_proto_rawDesc = "" +
 	"\n" +
 	"\b_offlineB\f\n" +
 	"\n" +
-	"_encrypted\"_\n" +
+	"_encrypted\"\x8a\x01\n" +
 	"\rRecoveryPoint\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x14\n" +
-	"\x05files\x18\x04 \x01(\x03R\x05files\"P\n" +
+	"\x05files\x18\x04 \x01(\x03R\x05files\x12\x1d\n" +
+	"\achanged\x18\x05 \x01(\x03H\x00R\achanged\x88\x01\x01B\n" +
+	"\n" +
+	"\b_changed\"P\n" +
 	"\fVerification\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\x01R\x05scope\x12\x16\n" +
@@ -718,6 +740,7 @@ func file_wire_observation_proto_init() {
 		return
 	}
 	file_wire_observation_proto_msgTypes[0].OneofWrappers = []any{}
+	file_wire_observation_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

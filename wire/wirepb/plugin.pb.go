@@ -113,6 +113,7 @@ type Description struct {
 	Privileges     *Privileges            `protobuf:"bytes,5,opt,name=privileges,proto3" json:"privileges,omitempty"`
 	Reasons        []string               `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	Target         []string               `protobuf:"bytes,7,rep,name=target,proto3" json:"target,omitempty"` // settings that name the thing observed
+	Secret         []string               `protobuf:"bytes,8,rep,name=secret,proto3" json:"secret,omitempty"` // settings that name the files of the secret that opens it
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -192,6 +193,13 @@ func (x *Description) GetReasons() []string {
 func (x *Description) GetTarget() []string {
 	if x != nil {
 		return x.Target
+	}
+	return nil
+}
+
+func (x *Description) GetSecret() []string {
+	if x != nil {
+		return x.Secret
 	}
 	return nil
 }
@@ -626,7 +634,7 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"\x11wire/plugin.proto\x12\vholdfast.v1\x1a\x16wire/observation.proto\"\x11\n" +
 	"\x0fDescribeRequest\"D\n" +
 	"\x10DescribeResponse\x120\n" +
-	"\x06probes\x18\x01 \x03(\v2\x18.holdfast.v1.DescriptionR\x06probes\"\xe5\x01\n" +
+	"\x06probes\x18\x01 \x03(\v2\x18.holdfast.v1.DescriptionR\x06probes\"\xfd\x01\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bobserves\x18\x02 \x01(\tR\bobserves\x12'\n" +
@@ -636,7 +644,8 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"privileges\x18\x05 \x01(\v2\x17.holdfast.v1.PrivilegesR\n" +
 	"privileges\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x16\n" +
-	"\x06target\x18\a \x03(\tR\x06target\"\x82\x01\n" +
+	"\x06target\x18\a \x03(\tR\x06target\x12\x16\n" +
+	"\x06secret\x18\b \x03(\tR\x06secret\"\x82\x01\n" +
 	"\n" +
 	"Privileges\x12\x16\n" +
 	"\x06writes\x18\x01 \x01(\bR\x06writes\x12\x18\n" +
