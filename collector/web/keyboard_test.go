@@ -149,7 +149,7 @@ func testNothingMoves(t *testing.T, chromium context.Context) {
 	s := newSite(t)
 	b := open(t, chromium, s)
 	b.run(t, until(`document.getElementById('live').textContent.includes('Live')`))
-	get[bool](t, b, `window.shifts = []; new PerformanceObserver(l => l.getEntries().forEach(e => shifts.push(e.value + ' ' + e.sources.map(s => s.node && (s.node.parentElement.className + ' ' + (s.node.id || s.node.className || s.node.nodeName) + ' ' + s.node.textContent.slice(0, 40))).join()))).observe({ type: 'layout-shift' }); true`)
+	get[bool](t, b, `window.shifts = []; new PerformanceObserver(l => l.getEntries().forEach(e => shifts.push(e.value + ' ' + e.sources.map(s => s.node && (s.node.parentElement.className + ' ' + (s.node.id || s.node.className || s.node.nodeName) + ' ' + s.node.textContent.slice(0, 40))).join()))).observe({ type: 'layout-shift', buffered: true }); true`)
 	place := get[[]float64](t, b, `(() => { const r = document.getElementById('s-warehouse').getBoundingClientRect(); return [r.x + 200, r.y + 10] })()`)
 	b.run(t, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, place[0], place[1]))
 	order := `Array.from(document.querySelectorAll('#rows > tr'), r => r.id).join()`

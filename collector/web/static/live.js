@@ -7,7 +7,7 @@
   var root = document.documentElement, main = document.getElementById('main'), live = document.getElementById('live'),
       pauseButton = document.getElementById('pause'), wall = root.dataset.view === 'wall',
       POLL = 30000, GAP = 1000, LATE = 15000, DEAD = 35000;
-  var etag = '', rev = +main.dataset.rev, build = main.dataset.build, wanted = false, reading = false, timer = 0, paused = false, streaming = false,
+  var etag = '', rev = +main.dataset.rev, build = main.dataset.build, wanted = false, reading = false, timer = 0, paused = false, streaming = null, // null: not known yet
       fails = 0, seen = Date.now(), lostSince = 0, nextTry = 0, changed = new Map();
 
   /* ---- ages tick here; the server writes them the same way (text.go, span) */
@@ -44,8 +44,10 @@
   /* ---- how live the page is; the word is spoken when it changes, the seconds are not */
   function put(el, text) { if (el.textContent !== text) el.textContent = text; }
   function say() {
-    var age = Date.now() - seen, late = age > (streaming ? LATE : POLL + LATE), state = paused ? 'paused' : lostSince ? 'lost' : late ? 'late' : 'on',
-        word = { paused: 'Paused', lost: 'Not live', late: 'Late', on: streaming ? 'Live' : 'Reading every 30 s' }[state];
+    var age = Date.now() - seen;
+    if (streaming === null && !paused && !lostSince && age < LATE) return; // the page says as of when it is
+    var late = age > (streaming ? LATE : POLL + LATE), state = paused ? 'paused' : lostSince ? 'lost' : late ? 'late' : 'on',
+        word = { paused: 'Paused', lost: 'Not live', late: 'Late', on: streaming ? 'Live' : 'Every 30 s' }[state];
     live.toggleAttribute('data-on', state === 'on');
     live.dataset.state = state;
     put(live.children[0], word);
@@ -213,14 +215,14 @@
         source = new EventSource('/events');
         source.onmessage = function (e) { wait = 0; beat = Date.now(); tell({ streaming: true, rev: JSON.parse(e.data).rev }); };
         source.onerror = function () {
-          if (streaming) tell({ streaming: false });
+          if (streaming !== false) tell({ streaming: false });
           if (source.readyState === EventSource.CLOSED) { wait = Math.min(30, wait * 2 + 2); setTimeout(open, wait * 1000); beat = Date.now() + wait * 1000; }
         };
       }
       setInterval(function () { // a stream that says nothing any more is dead, whatever the network thinks
         if (Date.now() - beat < DEAD) return;
         source.close();
-        if (streaming) tell({ streaming: false });
+        if (streaming !== false) tell({ streaming: false });
         open();
       }, 5000);
       open();
