@@ -5,7 +5,7 @@ import "time"
 // RunState is how far a run that somebody asked for has come.
 type RunState string
 
-// The states of a run. The last four are ends; a lost one may still be heard of.
+// The states of a run. The last five are ends; a lost one may still be heard of.
 const (
 	RunSent    RunState = "sent"    // its agent was asked
 	RunWaiting RunState = "waiting" // its agent has other checks to run first
@@ -14,10 +14,11 @@ const (
 	RunRefused RunState = "refused" // the agent's own policy forbids it
 	RunLost    RunState = "lost"    // the agent is not connected, went away or did not answer
 	RunDropped RunState = "dropped" // the agent has the check no more, or another definition of it
+	RunStopped RunState = "stopped" // somebody stopped it before it saw anything
 )
 
 // RunStates lists every state, in the order a run goes through them.
-var RunStates = []RunState{RunSent, RunWaiting, RunRunning, RunDone, RunRefused, RunLost, RunDropped}
+var RunStates = []RunState{RunSent, RunWaiting, RunRunning, RunDone, RunRefused, RunLost, RunDropped, RunStopped}
 
 // Live reports whether the run may still become something by itself.
 func (s RunState) Live() bool { return s == RunSent || s == RunWaiting || s == RunRunning }

@@ -74,6 +74,7 @@ type ReporterConfig struct {
 	Kept   holdfast.Assignment        // the last assignment, as it was delivered
 	Assign func(holdfast.Assignment)  // takes a new assignment, all of it
 	Run    func(check string)         // is asked to run a check at once
+	Stop   func(check string)         // is asked to end a run that Run began
 	Health func() holdfast.AgentState // says Refused, Spooled and Plugins
 
 	Runs    func(all bool) []holdfast.Running // how the checks fare that were asked for: all of them, or what is new

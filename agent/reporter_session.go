@@ -379,6 +379,8 @@ func (t *talk) take(m *wirepb.Down) error {
 			return t.running(holdfast.Running{Check: m.Run.GetCheck(), State: holdfast.RunDropped})
 		}
 		t.r.c.Run(m.Run.GetCheck())
+	case *wirepb.Down_Stop:
+		t.r.c.Stop(m.Stop.GetCheck())
 	case *wirepb.Down_Ping:
 		return t.pong(m.Ping.GetNow())
 	}

@@ -240,6 +240,7 @@ func prepare(t *testing.T, dir, address string, id *agent.Identity, later time.D
 		Data: dir, Address: address, Identity: id, Spool: p.spool, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Assign: func(a holdfast.Assignment) { p.given <- a },
 		Run:    func(check string) { p.asked <- check },
+		Stop:   func(check string) { p.asked <- "stop " + check },
 		Health: func() holdfast.AgentState { return holdfast.AgentState{Spooled: p.spool.State().Waiting} },
 	}
 	return p

@@ -38,6 +38,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		Kept:   a.assignment,
 		Assign: func(as holdfast.Assignment) { a.assign(ctx, as) },
 		Run:    func(check string) { a.runNow(ctx, check) },
+		Stop:   func(check string) { a.scheduler.StopRun(ctx, check) },
 		Health: a.health,
 		Runs:   a.runs.tell, RunNews: a.runs.news,
 	})

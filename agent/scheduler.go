@@ -43,6 +43,7 @@ type Scheduler struct {
 
 	assign chan assigned
 	now    chan asked
+	stop   chan string
 	done   chan *job
 
 	jobs    map[string]*job
@@ -78,6 +79,7 @@ type job struct {
 	waiting bool               // in a queue
 	cancel  context.CancelFunc // nil: not running
 	began   time.Time          // while it runs
+	asked   bool               // it waits or runs only because somebody asked
 	tell    []Teller           // of those who asked for a run and have not heard its end
 }
 
@@ -98,7 +100,7 @@ func NewScheduler(agent string, look func(context.Context, holdfast.Check), cost
 	elapsed func() time.Duration, jitter *rand.Rand, log *slog.Logger) *Scheduler {
 	return &Scheduler{
 		agent: agent, look: look, cost: cost, elapsed: elapsed, jitter: jitter, log: log,
-		assign: make(chan assigned), now: make(chan asked), done: make(chan *job),
+		assign: make(chan assigned), now: make(chan asked), stop: make(chan string), done: make(chan *job),
 		jobs: map[string]*job{}, queues: map[holdfast.Cost][]*job{}, running: map[holdfast.Cost]int{},
 		busy: map[string]*job{},
 	}
@@ -127,6 +129,15 @@ func (s *Scheduler) RunNow(ctx context.Context, id string, tell Teller) {
 	}
 }
 
+// StopRun ends what RunNow began: the run is cancelled, or does not begin. One that
+// was due anyhow goes on, and nobody is told of it any more.
+func (s *Scheduler) StopRun(ctx context.Context, id string) {
+	select {
+	case s.stop <- id:
+	case <-ctx.Done():
+	}
+}
+
 // Run schedules until ctx is done, then cancels what is running and returns when
 // all of it has ended.
 func (s *Scheduler) Run(ctx context.Context) {
@@ -138,6 +149,8 @@ func (s *Scheduler) Run(ctx context.Context) {
 			s.apply(a)
 		case a := <-s.now:
 			s.runNow(a)
+		case id := <-s.stop:
+			s.stopRun(id)
 		case j := <-s.done:
 			s.finished(j)
 		case <-alarm.C:
@@ -218,8 +231,24 @@ func (s *Scheduler) runNow(a asked) {
 		j.due = s.elapsed()
 	case !j.waiting:
 		s.wait(j)
+		j.asked = true
 	}
 	j.says(holdfast.RunWaiting)
+}
+
+func (s *Scheduler) stopRun(id string) {
+	j := s.jobs[id]
+	switch {
+	case j == nil || len(j.tell) == 0:
+	case !j.asked:
+		j.says(holdfast.RunDropped)
+	case j.cancel != nil:
+		j.cancel() // who asked is told when it has ended
+	case j.waiting:
+		s.queues[j.cost] = slices.DeleteFunc(s.queues[j.cost], func(k *job) bool { return k == j })
+		j.waiting, j.asked = false, false
+		j.says(holdfast.RunDropped)
+	}
 }
 
 func (s *Scheduler) wait(j *job) {
@@ -234,7 +263,7 @@ func (s *Scheduler) finished(j *job) {
 	s.running[j.cost]--
 	delete(s.busy, j.check.ID)
 	j.says(holdfast.RunDone)
-	j.began = time.Time{}
+	j.began, j.asked = time.Time{}, false
 }
 
 // startDue starts what is due and has room, and returns how long there is

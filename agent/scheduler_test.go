@@ -384,6 +384,55 @@ func TestSchedulerTellsWhoAsked(t *testing.T) {
 	})
 }
 
+// TestSchedulerStopsWhatWasAsked: a run that was asked for is cancelled, one that
+// waits does not begin, and one that was due anyhow goes on.
+func TestSchedulerStopsWhatWasAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.takes = map[string]time.Duration{"p": time.Minute}
+		b.costs = map[string]holdfast.Cost{"p": holdfast.Heavy}
+		b.Assign(t.Context(), []holdfast.Check{checkEvery("a", "p", time.Hour), checkEvery("c", "p", time.Hour), checkEvery("due", "p", 2*time.Hour)},
+			map[string]time.Duration{"a": time.Minute, "c": time.Minute, "due": 2*time.Hour - 10*time.Minute})
+		var mu sync.Mutex
+		said := map[string][]string{}
+		ask := func(id string) {
+			b.RunNow(t.Context(), id, func(s holdfast.RunState, _ time.Time) {
+				mu.Lock()
+				defer mu.Unlock()
+				said[id] = append(said[id], fmt.Sprintf("%s at %s", s, b.elapsed()))
+			})
+			synctest.Wait()
+		}
+		stop := func(id string) { b.StopRun(t.Context(), id); synctest.Wait() }
+		ask("a")
+		ask("c")
+		after(2 * time.Second)
+		stop("c")
+		stop("a")
+		stop("nobody")
+		after(10*time.Minute + 30*time.Second - 2*time.Second)
+		ask("due")
+		stop("due")
+		after(10 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		want := map[string][]string{
+			"a":   {"waiting at 0s", "running at 0s", "done at 2s"}, // with no outcome: dropped, to who watches
+			"c":   {"waiting at 0s", "dropped at 2s"},
+			"due": {"running at 10m30s", "dropped at 10m30s"},
+		}
+		if diff := cmp.Diff(want, said); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if got := b.ran("c"); len(got) != 0 {
+			t.Errorf("c was stopped before it began and ran at %v", got)
+		}
+		if got := b.ran("due"); len(got) != 1 {
+			t.Errorf("due ran at %v, want once: it was due anyhow", got)
+		}
+	})
+}
+
 func TestSchedulerCatchesUpOnceAfterSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)

@@ -37,6 +37,7 @@ type runs struct {
 type run struct {
 	holdfast.Run
 	limit time.Duration // of a look
+	stop  string        // who wants it stopped; empty: nobody
 }
 
 func newRuns(now func() time.Time, changed func()) *runs { return &runs{now: now, changed: changed} }
@@ -54,7 +55,7 @@ func (r *runs) ask(k *holdfast.Check, by string) (_ holdfast.Run, fresh bool) {
 		}
 	}
 	r.last++
-	x := &run{holdfast.Run{ID: strconv.FormatUint(r.last, 10), Check: k.ID, Agent: k.On, By: by, State: holdfast.RunSent, Asked: r.now().UTC()}, k.Timeout.Std()}
+	x := &run{Run: holdfast.Run{ID: strconv.FormatUint(r.last, 10), Check: k.ID, Agent: k.On, By: by, State: holdfast.RunSent, Asked: r.now().UTC()}, limit: k.Timeout.Std()}
 	r.list = append(r.list, x)
 	r.list = r.list[max(0, len(r.list)-maxRuns):]
 	r.count()
@@ -115,6 +116,10 @@ func (r *runs) told(agent string, said holdfast.Running) {
 		case holdfast.RunDone:
 			x.saw(said.Outcome, said.Reason, said.Summary, r.now())
 		case holdfast.RunDropped:
+			if x.stop != "" {
+				x.end(holdfast.RunStopped, r.now(), "stopped by "+x.stop)
+				return
+			}
 			x.end(holdfast.RunDropped, r.now(), "the agent does not have this check as it is now: its assignment is changing, or it is stopping")
 		}
 	})
@@ -225,6 +230,23 @@ func (c *Collector) RunCheck(_ context.Context, check, by string) (holdfast.Run,
 		return c.runs.one(x.ID), err
 	}
 	return x, nil
+}
+
+// StopRun asks the agent of a run to end it. One that sees something first says so
+// all the same. An error that matches holdfast.ErrInvalid says that no such run is
+// under way.
+func (c *Collector) StopRun(id, by string) error {
+	var asked *holdfast.Run
+	c.runs.change(func(x *run) bool { return x.ID == id && x.State.Live() }, func(x *run) {
+		x.stop = by
+		was := x.Run
+		asked = &was
+	})
+	if asked == nil {
+		return fmt.Errorf("%w: no run %q is under way", holdfast.ErrInvalid, id)
+	}
+	c.log.Info("run is stopped", "check", asked.Check, "agent", asked.Agent, "by", by, "run", id)
+	return c.ingest.StopRun(asked.Agent, asked.Check)
 }
 
 // one returns a run.

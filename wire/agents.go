@@ -14,7 +14,8 @@ import (
 //
 //	1  2026-11-21  first
 //	2  2026-11-22  an agent says how a run that was asked for fares (Up.running)
-const Version = 2
+//	3  2026-11-22  a run that was asked for can be stopped (Down.stop)
+const Version = 3
 
 // Bounds of what travels between an agent and its collector.
 const (

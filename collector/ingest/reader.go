@@ -66,7 +66,7 @@ func (n *session) open(ctx context.Context, h *wirepb.Hello) error {
 	case max(len(h.GetVersion()), len(h.GetHostname()), len(h.GetMachine()), len(h.GetAssignment())) > holdfast.MaxName:
 		return status.Errorf(codes.InvalidArgument, "Hello with a text over %d bytes", holdfast.MaxName)
 	}
-	n.host, n.machine, n.epoch = h.GetHostname(), h.GetMachine(), h.GetEpoch()
+	n.host, n.machine, n.epoch, n.speaks = h.GetHostname(), h.GetMachine(), h.GetEpoch(), h.GetWireVersion()
 	id, err := n.s.claim(ctx, n)
 	if err != nil {
 		return err

@@ -177,6 +177,17 @@ func (s *Server) Run(agent, check string) error {
 	return n.run(check)
 }
 
+// StopRun asks an agent to end a run that Run asked for.
+func (s *Server) StopRun(agent, check string) error {
+	s.mu.Lock()
+	n := s.live[agent]
+	s.mu.Unlock()
+	if n == nil {
+		return fmt.Errorf("stop %s on %s: %w", check, agent, ErrNotConnected)
+	}
+	return n.stop(check)
+}
+
 // Stats are what a server has counted since its start.
 type Stats struct {
 	Connected int    // sessions now

@@ -45,6 +45,7 @@ type session struct {
 	// Set by the reader before the session is live, unchanged afterwards.
 	host, machine string
 	epoch         uint64
+	speaks        uint32 // version of the protocol
 
 	clock clock // of the reader alone
 
@@ -70,7 +71,13 @@ type outgoing struct {
 	acks     []uint64
 	resend   []uint64
 	refusals []*wirepb.Refused
-	runs     []string
+	runs     []request
+}
+
+// request is a run that is asked for, or to be stopped.
+type request struct {
+	check string
+	stop  bool
 }
 
 // translation numbers the checks of an assignment that was replaced.
@@ -175,7 +182,22 @@ func (n *session) run(check string) error {
 	if full {
 		return fmt.Errorf("run %s on %s: %d requests wait already", check, n.agent, maxRuns)
 	}
-	n.send(func(o *outgoing) { o.runs = append(o.runs, check) })
+	n.send(func(o *outgoing) { o.runs = append(o.runs, request{check: check}) })
+	return nil
+}
+
+// stop ends a run that was asked for.
+func (n *session) stop(check string) error {
+	if n.speaks < 3 {
+		return fmt.Errorf("stop %s on %s: the agent is of a version that cannot stop a run: update it", check, n.agent)
+	}
+	n.mu.Lock()
+	full := len(n.out.runs) >= maxRuns
+	n.mu.Unlock()
+	if full {
+		return fmt.Errorf("stop %s on %s: %d requests wait already", check, n.agent, maxRuns)
+	}
+	n.send(func(o *outgoing) { o.runs = append(o.runs, request{check, true}) })
 	return nil
 }
 
@@ -312,9 +334,12 @@ func (n *session) next() *wirepb.Down {
 		o.acks = nil
 		return &wirepb.Down{Message: &wirepb.Down_Ack{Ack: &wirepb.Ack{Seqs: seqs}}}
 	case len(o.runs) > 0:
-		check := o.runs[0]
+		r := o.runs[0]
 		o.runs = o.runs[1:]
-		return &wirepb.Down{Message: &wirepb.Down_Run{Run: &wirepb.Run{Check: check}}}
+		if r.stop {
+			return &wirepb.Down{Message: &wirepb.Down_Stop{Stop: &wirepb.Stop{Check: r.check}}}
+		}
+		return &wirepb.Down{Message: &wirepb.Down_Run{Run: &wirepb.Run{Check: r.check}}}
 	case o.ping && n.assigned != nil && n.pinged.IsZero():
 		o.ping = false
 		n.pinged = n.s.c.Now()

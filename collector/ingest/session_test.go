@@ -180,7 +180,16 @@ func TestAssignments(t *testing.T) {
 	if r := k.next().GetRun(); r.GetCheck() != "c" {
 		t.Errorf("got %v, want to run c", r)
 	}
+	if err := c.StopRun("db1", "c"); err != nil {
+		t.Fatal(err)
+	}
+	if r := k.next().GetStop(); r.GetCheck() != "c" {
+		t.Errorf("got %v, want to stop c", r)
+	}
 	check(t, c.Run("db1", "a"), "not assigned")
+	if err := c.StopRun("db2", "c"); !errors.Is(err, ingest.ErrNotConnected) {
+		t.Errorf("stop: got %v, want ErrNotConnected", err)
+	}
 	if err := c.Run("db2", "c"); !errors.Is(err, ingest.ErrNotConnected) {
 		t.Errorf("got %v, want ErrNotConnected", err)
 	}

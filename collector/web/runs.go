@@ -56,6 +56,8 @@ func newRunView(r *holdfast.Run, service, what string) runView {
 		if !r.Started.IsZero() {
 			v.Word = "Lost sight of"
 		}
+	case holdfast.RunStopped:
+		v.Word, v.Say, v.Shown = "Stopped", clip(r.Summary), holdfast.Unknown
 	case holdfast.RunDropped:
 		v.Word, v.Say, v.Shown = "Not run", clip(r.Summary), holdfast.Unknown
 	default:

@@ -1008,6 +1008,7 @@ type Down struct {
 	//	*Down_Refused
 	//	*Down_Resend
 	//	*Down_Ping
+	//	*Down_Stop
 	Message       isDown_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1113,6 +1114,15 @@ func (x *Down) GetPing() *Ping {
 	return nil
 }
 
+func (x *Down) GetStop() *Stop {
+	if x != nil {
+		if x, ok := x.Message.(*Down_Stop); ok {
+			return x.Stop
+		}
+	}
+	return nil
+}
+
 type isDown_Message interface {
 	isDown_Message()
 }
@@ -1145,6 +1155,10 @@ type Down_Ping struct {
 	Ping *Ping `protobuf:"bytes,7,opt,name=ping,proto3,oneof"`
 }
 
+type Down_Stop struct {
+	Stop *Stop `protobuf:"bytes,8,opt,name=stop,proto3,oneof"` // since version 3
+}
+
 func (*Down_Welcome) isDown_Message() {}
 
 func (*Down_Ack) isDown_Message() {}
@@ -1158,6 +1172,8 @@ func (*Down_Refused) isDown_Message() {}
 func (*Down_Resend) isDown_Message() {}
 
 func (*Down_Ping) isDown_Message() {}
+
+func (*Down_Stop) isDown_Message() {}
 
 // Welcome answers Hello.
 type Welcome struct {
@@ -1683,6 +1699,51 @@ func (x *Run) GetCheck() string {
 	return ""
 }
 
+// Stop ends a run that Run asked for. One that was due anyhow goes on.
+type Stop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stop) Reset() {
+	*x = Stop{}
+	mi := &file_wire_agents_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stop) ProtoMessage() {}
+
+func (x *Stop) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_agents_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stop.ProtoReflect.Descriptor instead.
+func (*Stop) Descriptor() ([]byte, []int) {
+	return file_wire_agents_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Stop) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
 var File_wire_agents_proto protoreflect.FileDescriptor
 
 const file_wire_agents_proto_rawDesc = "" +
@@ -1763,7 +1824,7 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\aDROPPED\x10\x04\",\n" +
 	"\x04Pong\x12\x12\n" +
 	"\x04echo\x18\x01 \x01(\x03R\x04echo\x12\x10\n" +
-	"\x03now\x18\x02 \x01(\x03R\x03now\"\xd4\x02\n" +
+	"\x03now\x18\x02 \x01(\x03R\x03now\"\xfd\x02\n" +
 	"\x04Down\x120\n" +
 	"\awelcome\x18\x01 \x01(\v2\x14.holdfast.v1.WelcomeH\x00R\awelcome\x12$\n" +
 	"\x03ack\x18\x02 \x01(\v2\x10.holdfast.v1.AckH\x00R\x03ack\x129\n" +
@@ -1773,7 +1834,8 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\x03run\x18\x04 \x01(\v2\x10.holdfast.v1.RunH\x00R\x03run\x120\n" +
 	"\arefused\x18\x05 \x01(\v2\x14.holdfast.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x06resend\x18\x06 \x01(\v2\x13.holdfast.v1.ResendH\x00R\x06resend\x12'\n" +
-	"\x04ping\x18\a \x01(\v2\x11.holdfast.v1.PingH\x00R\x04pingB\t\n" +
+	"\x04ping\x18\a \x01(\v2\x11.holdfast.v1.PingH\x00R\x04ping\x12'\n" +
+	"\x04stop\x18\b \x01(\v2\x11.holdfast.v1.StopH\x00R\x04stopB\t\n" +
 	"\amessage\"\xea\x01\n" +
 	"\aWelcome\x12!\n" +
 	"\fwire_version\x18\x01 \x01(\rR\vwireVersion\x12\x10\n" +
@@ -1810,6 +1872,8 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\atimeout\x18\x04 \x01(\x03R\atimeout\x12\x1a\n" +
 	"\bsettings\x18\x05 \x01(\tR\bsettings\"\x1b\n" +
 	"\x03Run\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\"\x1c\n" +
+	"\x04Stop\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check2\xfb\x01\n" +
 	"\x06Agents\x12>\n" +
 	"\x06Enroll\x12\x1a.holdfast.v1.EnrollRequest\x1a\x18.holdfast.v1.Certificate\x12@\n" +
@@ -1830,7 +1894,7 @@ func file_wire_agents_proto_rawDescGZIP() []byte {
 }
 
 var file_wire_agents_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_wire_agents_proto_goTypes = []any{
 	(Running_State)(0),     // 0: holdfast.v1.Running.State
 	(*EnrollRequest)(nil),  // 1: holdfast.v1.EnrollRequest
@@ -1855,7 +1919,8 @@ var file_wire_agents_proto_goTypes = []any{
 	(*Assignment)(nil),     // 20: holdfast.v1.Assignment
 	(*Check)(nil),          // 21: holdfast.v1.Check
 	(*Run)(nil),            // 22: holdfast.v1.Run
-	(*Phase)(nil),          // 23: holdfast.v1.Phase
+	(*Stop)(nil),           // 23: holdfast.v1.Stop
+	(*Phase)(nil),          // 24: holdfast.v1.Phase
 }
 var file_wire_agents_proto_depIdxs = []int32{
 	6,  // 0: holdfast.v1.Up.hello:type_name -> holdfast.v1.Hello
@@ -1866,7 +1931,7 @@ var file_wire_agents_proto_depIdxs = []int32{
 	8,  // 5: holdfast.v1.Report.results:type_name -> holdfast.v1.Result
 	10, // 6: holdfast.v1.Health.plugins:type_name -> holdfast.v1.PluginHealth
 	0,  // 7: holdfast.v1.Running.state:type_name -> holdfast.v1.Running.State
-	23, // 8: holdfast.v1.Running.phase:type_name -> holdfast.v1.Phase
+	24, // 8: holdfast.v1.Running.phase:type_name -> holdfast.v1.Phase
 	14, // 9: holdfast.v1.Down.welcome:type_name -> holdfast.v1.Welcome
 	16, // 10: holdfast.v1.Down.ack:type_name -> holdfast.v1.Ack
 	20, // 11: holdfast.v1.Down.assignment:type_name -> holdfast.v1.Assignment
@@ -1874,21 +1939,22 @@ var file_wire_agents_proto_depIdxs = []int32{
 	17, // 13: holdfast.v1.Down.refused:type_name -> holdfast.v1.Refused
 	18, // 14: holdfast.v1.Down.resend:type_name -> holdfast.v1.Resend
 	19, // 15: holdfast.v1.Down.ping:type_name -> holdfast.v1.Ping
-	15, // 16: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
-	21, // 17: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
-	1,  // 18: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
-	2,  // 19: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
-	3,  // 20: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
-	5,  // 21: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
-	4,  // 22: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
-	4,  // 23: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
-	4,  // 24: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
-	13, // 25: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	23, // 16: holdfast.v1.Down.stop:type_name -> holdfast.v1.Stop
+	15, // 17: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
+	21, // 18: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
+	1,  // 19: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
+	2,  // 20: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
+	3,  // 21: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
+	5,  // 22: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
+	4,  // 23: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
+	4,  // 24: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
+	4,  // 25: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
+	13, // 26: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_wire_agents_proto_init() }
@@ -1912,6 +1978,7 @@ func file_wire_agents_proto_init() {
 		(*Down_Refused)(nil),
 		(*Down_Resend)(nil),
 		(*Down_Ping)(nil),
+		(*Down_Stop)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1919,7 +1986,7 @@ func file_wire_agents_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_agents_proto_rawDesc), len(file_wire_agents_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
