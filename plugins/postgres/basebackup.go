@@ -14,6 +14,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/postgres/manifest"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
@@ -60,7 +61,7 @@ func (p *basebackupProbe) Observe(ctx context.Context, r probe.Request) (probe.O
 type basebackup struct {
 	name, path string
 	tar        bool
-	manifest   manifest
+	manifest   manifest.Manifest
 	began      time.Time // as backup_label says; zero: not known
 	label      string
 	fault      error // why it is none that can be used
@@ -70,8 +71,8 @@ type basebackup struct {
 // Nothing says when that was but the files themselves, none of which was written
 // after it; the newest of them is the latest moment that is sure.
 func (b basebackup) consistent() time.Time {
-	if b.manifest.newest.After(b.began) {
-		return b.manifest.newest
+	if b.manifest.Newest.After(b.began) {
+		return b.manifest.Newest
 	}
 	return b.began
 }
@@ -93,12 +94,12 @@ func (s basebackupSettings) look(ctx context.Context, settle time.Duration, tool
 	if b.tar {
 		o.Facts["format"] = "tar"
 	}
-	if b.manifest.files == nil && b.fault == nil {
+	if b.manifest.Files == nil && b.fault == nil {
 		o.Outcome, o.Reason, o.Summary = holdfast.OutcomeDegraded, holdfast.Missing, probe.OneLine(b.name+": there is no backup_manifest, so nobody can tell whether it is whole")
 		return o, nil
 	}
-	o.Measures = append(o.Measures, holdfast.Measure{Name: "files", Value: float64(len(b.manifest.files))},
-		holdfast.Measure{Name: "bytes", Value: float64(b.manifest.bytes), Unit: "bytes"})
+	o.Measures = append(o.Measures, holdfast.Measure{Name: "files", Value: float64(len(b.manifest.Files))},
+		holdfast.Measure{Name: "bytes", Value: float64(b.manifest.Bytes), Unit: "bytes"})
 	if b.fault == nil && !s.ListOnly {
 		if b.tar {
 			b.fault = b.verifyTar(ctx)
@@ -115,10 +116,10 @@ func (s basebackupSettings) look(ctx context.Context, settle time.Duration, tool
 	}
 	how := "not read"
 	if !s.ListOnly {
-		how, o.Verification = "every one as in its manifest", &holdfast.Verification{Time: started, Scope: b.manifest.scope()}
+		how, o.Verification = "every one as in its manifest", &holdfast.Verification{Time: started, Scope: b.manifest.Scope()}
 	}
 	o.Summary = probe.OneLine(fmt.Sprintf("%s: consistent as of %s; %d files, %v, %s", b.name, b.consistent().UTC().Format(time.RFC3339),
-		len(b.manifest.files), holdfast.Bytes(b.manifest.bytes), how))
+		len(b.manifest.Files), holdfast.Bytes(b.manifest.Bytes), how))
 	return o, nil
 }
 
@@ -127,7 +128,7 @@ func backupPoints(backups []basebackup) []holdfast.RecoveryPoint {
 	var all []holdfast.RecoveryPoint
 	for i, b := range backups {
 		if b.fault == nil && !b.consistent().IsZero() && (len(all) < 4 || i == len(backups)-1) {
-			all = append(all, holdfast.RecoveryPoint{Time: b.consistent().UTC(), ID: probe.OneLine(b.name), Bytes: holdfast.Bytes(b.manifest.bytes), Files: int64(len(b.manifest.files))})
+			all = append(all, holdfast.RecoveryPoint{Time: b.consistent().UTC(), ID: probe.OneLine(b.name), Bytes: holdfast.Bytes(b.manifest.Bytes), Files: int64(len(b.manifest.Files))})
 		}
 	}
 	return all
@@ -166,7 +167,7 @@ func (s basebackupSettings) list(ctx context.Context, now time.Time, settle time
 		if err != nil {
 			return nil, fileFault(path, err)
 		}
-		if b.manifest.files == nil && b.fault == nil && now.Sub(changed) < settle {
+		if b.manifest.Files == nil && b.fault == nil && now.Sub(changed) < settle {
 			broken = probe.Faulty(holdfast.Empty, "%s: no base backup is finished", s.Directory)
 			continue
 		}
@@ -190,7 +191,7 @@ func readBasebackup(ctx context.Context, path string) (basebackup, error) {
 	base := b.member("base")
 	b.tar = base != "" && !isFile("PG_VERSION")
 	var err error
-	b.manifest, err = readManifest(filepath.Join(path, "backup_manifest"))
+	b.manifest, err = manifest.Read(filepath.Join(path, "backup_manifest"))
 	var f *probe.Fault
 	switch {
 	case errors.As(err, &f):

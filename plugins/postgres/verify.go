@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/postgres/manifest"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
@@ -116,8 +117,8 @@ func (b basebackup) broughtLog() bool {
 // pg_verifybackup cannot before PostgreSQL 18. The log is there in whole files,
 // from the start of the backup to its end; what is in them has no checksum here.
 func (b basebackup) verifyTar(ctx context.Context) error {
-	missing := make(map[string]bool, len(b.manifest.files))
-	for name := range b.manifest.files {
+	missing := make(map[string]bool, len(b.manifest.Files))
+	for name := range b.manifest.Files {
 		missing[name] = !slices.Contains(unsummed, name)
 	}
 	entries, err := readFolder(b.path)
@@ -190,25 +191,25 @@ func (b basebackup) sameFile(name string, h *tar.Header, content io.Reader, miss
 	if h.Typeflag != tar.TypeReg || slices.Contains(unsummed, name) {
 		return nil
 	}
-	want, ok := b.manifest.files[name]
+	want, ok := b.manifest.Files[name]
 	switch {
 	case !ok:
 		return probe.Faulty(holdfast.Damaged, "%.200s: %.200s is not in the manifest", b.name, name)
-	case h.Size != want.size:
-		return probe.Faulty(holdfast.Damaged, "%.200s: %.200s has %d bytes, %d in the manifest", b.name, name, h.Size, want.size)
+	case h.Size != want.Size:
+		return probe.Faulty(holdfast.Damaged, "%.200s: %.200s has %d bytes, %d in the manifest", b.name, name, h.Size, want.Size)
 	}
 	missing[name] = false
-	if want.algorithm == "" {
+	if want.Algorithm == "" {
 		return nil
 	}
-	sum := hasher(want.algorithm)
+	sum := manifest.Hasher(want.Algorithm)
 	if sum == nil {
-		return probe.Unable(holdfast.ToolMissing, "%s: checksums by %s cannot be made here", b.name, want.algorithm)
+		return probe.Unable(holdfast.ToolMissing, "%s: checksums by %s cannot be made here", b.name, want.Algorithm)
 	}
 	if _, err := io.Copy(sum, content); err != nil {
 		return err
 	}
-	if sumOf(want.algorithm, sum) != want.sum {
+	if manifest.SumOf(want.Algorithm, sum) != want.Sum {
 		return probe.Faulty(holdfast.Damaged, "%.200s: %.200s differs from the manifest", b.name, name)
 	}
 	return nil
@@ -225,7 +226,7 @@ func (b basebackup) hasLog(logs map[string]int64) error {
 	for _, n := range logs {
 		size = max(size, n)
 	}
-	for _, r := range b.manifest.ranges {
+	for _, r := range b.manifest.Ranges {
 		from, errFrom := parsePosition(r.Start)
 		to, errTo := parsePosition(r.End)
 		if err := errors.Join(errFrom, errTo); err != nil || size == 0 || to <= from || (to-from)/position(size) > entriesMax {
