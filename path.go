@@ -14,6 +14,8 @@ type Path struct {
 	Parallel bool              `json:"parallel,omitempty"` // datasets are restored side by side
 	Needs    []Need            `json:"needs,omitempty"`
 	Tests    []Test            `json:"tests,omitempty"` // by rung, then dataset
+	Steps    []PersonStep      `json:"steps,omitempty"` // what people do, in their order
+	MBCO     *Check            `json:"mbco,omitempty"`  // sees whether the minimum level is reached, at the end of a drill
 	Was      string            `json:"was,omitempty"`
 }
 
@@ -26,6 +28,16 @@ type CopyRef struct {
 
 // String writes "ledger/offsite".
 func (r CopyRef) String() string { return r.Dataset + "/" + r.Copy }
+
+// PersonStep is what somebody has to do when the path is walked, besides what tests
+// do by themselves.
+type PersonStep struct {
+	Name   string   `json:"name"`             // unique in the path
+	Title  string   `json:"title,omitempty"`  // what is to be done
+	Who    string   `json:"who"`              // a team, or a member of one
+	Expect Duration `json:"expect,omitempty"` // how long it should take; 0: not stated
+	Before bool     `json:"before,omitempty"` // done before anything is restored
+}
 
 // Need is a prerequisite of a path. Exactly one of Check with neither Ref nor
 // Attest, Ref, Attest, Plan or Team says what it is; a credential need has

@@ -55,6 +55,7 @@ type Record struct {
 	Data        bool      `json:"data,omitempty"`        // change: touches data, voids restores
 	Need        string    `json:"need,omitempty"`        // attestation, acceptance: the need's ID
 	Approver    string    `json:"approver,omitempty"`
+	Drill       string    `json:"drill,omitempty"` // exercise: the drill it came of
 
 	Received time.Time `json:"received,omitzero"` // by the collector; absent: At
 }
@@ -104,7 +105,7 @@ func (r *Record) Validate() error {
 	if r.Kind == Maintenance && r.Service == "" && r.Site == "" && r.Host == "" {
 		fault("service: a maintenance window is on a service, a site or a host: state one")
 	}
-	if o := r.Outcome; o != "" && o != OK && o != OutcomeDegraded && o != Failed {
+	if o := r.Outcome; o != "" && !(o == OutcomeUnknown && r.Kind == Exercise && r.Drill != "") && o != OK && o != OutcomeDegraded && o != Failed {
 		fault("outcome: %q is none: use ok, degraded or failed", o)
 	}
 	if r.Duration < 0 {

@@ -31,6 +31,9 @@ func (r Role) MayRecord(k RecordKind) bool {
 // MayRunChecks reports whether the role may ask for a check to run at once.
 func (r Role) MayRunChecks() bool { return r == Operator || r == Manager || r == Admin }
 
+// MayDrill reports whether the role may start, answer, stop and book drills.
+func (r Role) MayDrill() bool { return r == Operator || r == Manager || r == Admin }
+
 // MayAdminister reports whether the role may let others in: users, tokens, badges.
 func (r Role) MayAdminister() bool { return r == Admin }
 

@@ -92,8 +92,8 @@ type Copy struct {
 // Check is a probe placed on an agent.
 //
 // Its ID says where it is written in the catalogue: SERVICE/DATASET/COPY,
-// SERVICE/PATH/RUNG, SERVICE/PATH/RUNG/DATASET, SERVICE/PATH/NAME or
-// plan/PLAN/SITE. A check that moves to another agent keeps its ID and history.
+// SERVICE/PATH/RUNG, SERVICE/PATH/RUNG/DATASET, SERVICE/PATH/mbco,
+// SERVICE/PATH/NAME or plan/PLAN/SITE. A check that moves to another agent keeps its ID and history.
 type Check struct {
 	ID      string   `json:"id"`
 	Probe   string   `json:"probe"`
@@ -151,8 +151,8 @@ func (d *Dataset) Copy(name string) *Copy {
 	return nil
 }
 
-// Checks calls yield for every check written in the service: copies, needs,
-// tests, in that order.
+// Checks calls yield for every check written in the service: copies, then path by
+// path needs, tests and the check of the minimum level.
 func (s *Service) Checks(yield func(*Check) bool) {
 	for i := range s.Datasets {
 		for j := range s.Datasets[i].Copies {
@@ -172,6 +172,9 @@ func (s *Service) Checks(yield func(*Check) bool) {
 			if !yield(&p.Tests[j].Check) {
 				return
 			}
+		}
+		if p.MBCO != nil && !yield(p.MBCO) {
+			return
 		}
 	}
 }

@@ -21,6 +21,9 @@ var (
 	// ErrInvalid matches errors of what a caller asked for; their text says what is
 	// wrong with it.
 	ErrInvalid = errors.New("invalid")
+	// ErrConflict matches errors of what cannot be done as things stand now; their
+	// text says what stands against it.
+	ErrConflict = errors.New("not now")
 )
 
 // Notice is something that is wrong with the collector itself, for every page.

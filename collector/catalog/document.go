@@ -123,6 +123,8 @@ type pathDoc struct {
 	Parallel flag            `json:"parallel,omitempty" jsonschema:"Datasets are restored side by side."`
 	Needs    []needDoc       `json:"needs,omitempty" jsonschema:"What the path needs."`
 	Tests    *testsDoc       `json:"tests,omitempty" jsonschema:"Checks that prove a rung of the ladder."`
+	Steps    []stepDoc       `json:"steps,omitempty" jsonschema:"What people have to do, in order; a drill asks them for it."`
+	MBCO     *oneTest        `json:"mbco,omitempty" jsonschema:"The check that sees whether the minimum business continuity objective is reached. A drill runs it last; it is neither a need nor a rung."`
 	Was      name            `json:"was,omitempty" jsonschema:"Its name before: its history goes on."`
 }
 
@@ -139,6 +141,16 @@ type needDoc struct {
 	Team       name      `json:"team,omitempty" jsonschema:"A team with trained people."`
 	Trained    count     `json:"trained,omitempty" jsonschema:"How many of the team must be trained. Default: 1."`
 	Was        name      `json:"was,omitempty" jsonschema:"Its name before: its history goes on."`
+}
+
+// stepDoc is what somebody has to do when the path is walked.
+type stepDoc struct {
+	where
+	Name   name     `json:"name" jsonschema:"Unique in the path."`
+	Title  text     `json:"title,omitempty" jsonschema:"What is to be done."`
+	Who    text     `json:"who" jsonschema:"A team, or a member of one."`
+	Expect duration `json:"expect,omitempty" jsonschema:"How long it should take."`
+	Before flag     `json:"before,omitempty" jsonschema:"true: it is done before anything is restored. Default: afterwards."`
 }
 
 type testsDoc struct {

@@ -10,7 +10,7 @@ import (
 )
 
 // reservedNeeds are the last parts of the IDs of derived findings.
-var reservedNeeds = []string{"intact", "restored", "exercised", "rpo", "rto", "capacity"}
+var reservedNeeds = []string{"intact", "restored", "exercised", "rpo", "rto", "capacity", "mbco"}
 
 func (s *service) needs(d *pathDoc, p *holdfast.Path) {
 	lines := make(map[string]int)

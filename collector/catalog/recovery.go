@@ -39,6 +39,10 @@ func (s *service) path(own string, d *pathDoc) holdfast.Path {
 	if d.Tests != nil {
 		s.tests(d.Tests, &p)
 	}
+	s.steps(d.Steps, &p)
+	if d.MBCO != nil && d.MBCO.node.kind == mapping {
+		p.MBCO = s.anyCheck(&d.MBCO.checkKeys, d.MBCO.node, s.out.Name+"/"+p.Name+"/mbco")
+	}
 	return p
 }
 
@@ -135,4 +139,25 @@ func (s *service) test(p *holdfast.Path, rung holdfast.Rung, dataset, id string,
 	}
 	p.Tests = append(p.Tests, holdfast.Test{Rung: rung, Dataset: dataset, Check: *s.anyCheck(&d.checkKeys, d.node, id)})
 	s.places[id] = position{site: p.At}
+}
+
+// steps reads what people have to do. Who does it is known to the catalogue: a step
+// that nobody can be asked for is none.
+func (s *service) steps(docs []stepDoc, p *holdfast.Path) {
+	lines := make(map[string]int)
+	for i := range docs {
+		d := &docs[i]
+		if d.Name.V == "" {
+			continue
+		}
+		if first, taken := lines[d.Name.V]; taken {
+			s.add(d.Name.node, fmt.Sprintf("a step called %s stands in line %d already", quote(d.Name.V), first), "give one of them another name")
+		}
+		lines[d.Name.V] = d.Name.node.line
+		if d.Who.V != "" && s.names.teams[d.Who.V] == nil && !s.names.members[d.Who.V] {
+			known := slices.Concat(slices.Collect(maps.Keys(s.names.teams)), slices.Collect(maps.Keys(s.names.members)))
+			s.add(d.Who.node, fmt.Sprintf("no team, nor a member of one, is called %s", quote(d.Who.V)), s.didYouMean(d.Who.V, known))
+		}
+		p.Steps = append(p.Steps, holdfast.PersonStep{Name: d.Name.V, Title: d.Title.V, Who: d.Who.V, Expect: d.Expect.V, Before: d.Before.V})
+	}
 }

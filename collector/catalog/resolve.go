@@ -34,6 +34,8 @@ type resolver struct {
 // names are the declared names of each kind, with the document that declares.
 type names struct {
 	services, sites, teams, plans, scenarios map[string]*node
+
+	members map[string]bool // of any team
 }
 
 // position is where a thing stands.
@@ -82,6 +84,12 @@ func (r *resolver) index() {
 		scenarios: declare(r, r.scenarios, func(d *scenarioDoc) (name, name) {
 			return d.Scenario, d.Was
 		}),
+	}
+	r.names.members = make(map[string]bool)
+	for _, t := range r.teams {
+		for _, m := range t.Members {
+			r.names.members[m.Name.V] = true
+		}
 	}
 	for _, d := range r.services {
 		if slices.Contains(reservedServices, d.Service.V) {
