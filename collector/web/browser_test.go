@@ -346,6 +346,11 @@ func testPictures(t *testing.T, chromium context.Context) {
 			}
 		}
 	}
+	for _, width := range []int64{1440, 390} {
+		b.run(t, chromedp.EmulateViewport(width, 1900), chromedp.Navigate(s.URL+"/data?q=ledger"))
+		get[bool](t, b, `document.querySelector('.det details').open = true`)
+		picture(t, b, fmt.Sprintf("data-opened-%d", width))
+	}
 	for name, key := range map[string]string{"palette": "/", "help": "?"} {
 		b.run(t, chromedp.EmulateViewport(1440, 900), chromedp.Navigate(s.URL+"/"), until(`document.documentElement.hasAttribute('data-keys')`))
 		press(t, b, key)

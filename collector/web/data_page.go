@@ -49,6 +49,9 @@ type dataRow struct {
 	Why     string
 	Details []copyRow
 	Places  []placeRow
+	// Restores is how long its restore tests took; nil: none was made.
+	Restores *restoresView
+	Slower   string // the latest took longer than usual
 }
 
 // copyRow is a copy of an opened row.
@@ -307,7 +310,9 @@ func (s *server) dataPage(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r) {
 		return
 	}
-	v := newDataView(s.datasets(), s.c, s.c.Now(), newDataFilter(q))
+	now := s.c.Now()
+	v := newDataView(s.datasets(), s.c, now, newDataFilter(q))
+	s.addRestores(r.Context(), v.Rows, now)
 	s.show(w, r, http.StatusOK, "data", "Protected data", v)
 }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/csv"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -266,5 +267,24 @@ func TestHostileCSV(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDataRestores: an opened row draws its restore tests of a year; a history that
+// cannot be read leaves the row.
+func TestDataRestores(t *testing.T) {
+	e := newEstate(t, at(noon))
+	remember(e)
+	h := handler(t, e)
+	ledger := func() *html.Node { return one(t, page(t, h, "/data?q=ledger"), "table", class("sheet")) }
+	if got := len(find(ledger(), class("dot"))); got < 5 {
+		t.Errorf("got %d dots, want one a test", got)
+	}
+	if got := words(ledger()); !strings.Contains(got, "Restore tests within a year") {
+		t.Errorf("row says %q", got)
+	}
+	e.broken = errors.New("disk gone")
+	if got := words(one(t, page(t, handler(t, e), "/data"), "h1", tag("h1"))); !strings.Contains(got, "datasets are protected") {
+		t.Errorf("without its history the page says %q", got)
 	}
 }

@@ -214,3 +214,31 @@ func TestRestoresGeometry(t *testing.T) {
 		t.Errorf("says %q, want %q", v.Say, want)
 	}
 }
+
+func TestSlower(t *testing.T) {
+	tests := func(path string, minutes ...int) (list []DayTest) {
+		for _, m := range minutes {
+			list = append(list, DayTest{Took: holdfast.Duration(time.Duration(m) * time.Minute), Outcome: holdfast.OK, Rung: holdfast.Restored, Path: path})
+		}
+		return list
+	}
+	failed := tests("p", 900)
+	failed[0].Outcome = holdfast.Failed
+	for name, c := range map[string]struct {
+		tests []DayTest
+		want  string
+	}{
+		"none":                      {nil, ""},
+		"too few before":            {tests("p", 10, 10, 60), ""},
+		"as usual":                  {tests("p", 10, 12, 9, 11), ""},
+		"slower":                    {tests("p", 10, 12, 9, 14), "slower than its usual 10m"},
+		"faster":                    {tests("p", 10, 12, 9, 2), ""},
+		"failed ones do not count":  {append(tests("p", 10, 12, 9, 11), failed...), ""},
+		"another path's do not":     {append(tests("q", 1, 1, 1, 1), tests("p", 30)...), ""},
+		"the slow become the usual": {append(tests("p", 10, 10, 10), tests("p", 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 31)...), ""},
+	} {
+		if got := slower(c.tests); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
