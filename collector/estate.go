@@ -8,6 +8,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/agenda"
 	"github.com/holdfast-monitor/holdfast/collector/score"
 )
 
@@ -32,7 +33,7 @@ type estate struct {
 	queue     []string                    // guarded by mu: services to judge anew, the one that waits longest first
 	queued    map[string]bool             // guarded by mu: those in queue
 	concerned map[string][]string         // guarded by mu: check → services, as the model was asked
-	due       deadlines                   // guarded by mu
+	due       agenda.Agenda               // guarded by mu
 	revision  uint64                      // guarded by mu: grows with every change a reader can see
 	judged    uint64                      // guarded by mu: services judged since the start
 	rounds    time.Time                   // guarded by mu: when the judge last went round
@@ -88,7 +89,7 @@ func (e *estate) adopt(c *holdfast.Catalogue) {
 	for name := range e.postures {
 		if c.Service(name) == nil {
 			delete(e.postures, name)
-			e.due.set(name, time.Time{})
+			e.due.Set(name, time.Time{})
 		}
 	}
 	clear(e.concerned)
@@ -226,7 +227,7 @@ func (e *estate) take() (names []string, more bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.rounds = e.now()
-	for _, name := range e.due.due(e.rounds) {
+	for _, name := range e.due.Due(e.rounds) {
 		e.mark(name)
 	}
 	names = e.queue[:min(turn, len(e.queue))]
@@ -260,7 +261,7 @@ func (e *estate) judgeOne(name string) (m transition, ok bool) {
 	e.postures[name], e.standing[name] = is, standingOf(is)
 	e.judged++
 	e.revision++
-	e.due.set(name, earliest(is.NextChange, is.SilentAt))
+	e.due.Set(name, earliest(is.NextChange, is.SilentAt))
 	return transition{was.state, is, now}, was != e.standing[name]
 }
 
@@ -298,8 +299,8 @@ func (e *estate) progress() (time.Time, uint64) {
 func (e *estate) untilNext() time.Duration {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	at, ok := e.due.next()
-	if !ok {
+	at := e.due.Next()
+	if at.IsZero() {
 		return calm
 	}
 	return min(max(at.Sub(e.now()), 0), calm)

@@ -73,7 +73,7 @@
 //   - index.go, derive.go, rules.go, raise.go, watch.go, signal.go: a posture becomes signals
 //   - group.go: signals of all services become alerts
 //   - life.go, silence.go: hold-off, firing, flapping, quiet, news
-//   - manager.go, keep.go, agenda.go, read.go: the goroutine, what is stored, what readers get
+//   - manager.go, keep.go, read.go: the goroutine, what is stored, what readers get
 //   - notice.go, outbox.go, lanes.go: notices on their way
 //   - routes.go, receivers.go, yaml.go, secret.go, address.go: the routes file
 //   - alertmanager.go, webhook.go, mail.go, chat.go, dial.go, text.go, heartbeat.go: senders

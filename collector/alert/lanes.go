@@ -7,6 +7,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/agenda"
 )
 
 // delivery is a notice on its way to one receiver.
@@ -49,7 +50,7 @@ type outbox struct {
 	lanes   map[string]*lane
 	targets map[string]*target // by route and receiver
 	dead    map[string]*delivery
-	due     agenda // of lanes
+	due     agenda.Agenda // of lanes
 	waiting int
 	fresh   []*delivery // to be armed once they are stored
 }
@@ -79,7 +80,7 @@ func (o *outbox) know(r Routes, now time.Time) {
 	}
 	for _, l := range o.lanes {
 		if len(l.list) == 0 && !l.flying && !l.ready {
-			o.due.set(l.name, now) // said again, if its receiver wants that
+			o.due.Set(l.name, now) // said again, if its receiver wants that
 		}
 		o.arm(l)
 	}
@@ -141,12 +142,12 @@ func (o *outbox) arm(l *lane) {
 	if !o.targets[l.target].known {
 		at = l.list[0].Made.Add(giveUp)
 	}
-	o.due.set(l.name, at)
+	o.due.Set(l.name, at)
 }
 
 // next returns when something is to be sent; zero: never.
 func (o *outbox) next() time.Time {
-	next := o.due.next()
+	next := o.due.Next()
 	for _, t := range o.targets {
 		if t.first() != nil && t.flying < t.most() {
 			next = sooner(next, t.until)
@@ -204,4 +205,12 @@ func (t *target) prefer(l *lane) {
 		*again = slices.Delete(*again, i, i+1)
 		t.queue(l)
 	}
+}
+
+// sooner returns the earlier of two instants; zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -70,7 +70,7 @@ func (m *Manager) evaluate(id string, now time.Time) (changed bool) {
 		return true
 	}
 	m.news(r, now)
-	m.lives.set(id, m.nextLook(r, now))
+	m.lives.Set(id, m.nextLook(r, now))
 	return m.keep(r)
 }
 
@@ -223,7 +223,7 @@ func (m *Manager) flaps(r *record, now time.Time) bool {
 
 func (m *Manager) forget(r *record) {
 	delete(m.records, r.Alert.ID)
-	m.lives.set(r.Alert.ID, time.Time{})
+	m.lives.Set(r.Alert.ID, time.Time{})
 	if r.stored != nil {
 		m.drop(kindAlert, r.Alert.ID)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/agenda"
 	"github.com/holdfast-monitor/holdfast/collector/store"
 )
 
@@ -64,8 +65,8 @@ type Manager struct {
 	maintenance  []holdfast.Silence           // guarded by mu: windows people recorded
 	active       []*holdfast.Silence          // guarded by mu: of both, those that hold now
 	silencesTurn time.Time                    // guarded by mu: when one begins or ends
-	services     agenda                       // guarded by mu: when to derive again
-	lives        agenda                       // guarded by mu: when to look at an alert again
+	services     agenda.Agenda                // guarded by mu: when to derive again
+	lives        agenda.Agenda                // guarded by mu: when to look at an alert again
 	outbox       outbox                       // guarded by mu
 	unsaved      map[store.DocumentKey][]byte // guarded by mu: to be stored; nil: to be removed
 	beating      uint64                       // guarded by mu: grows when routes bring other heartbeats
@@ -140,11 +141,11 @@ func (m *Manager) SetCatalogue(c *holdfast.Catalogue) {
 	for name := range m.postures {
 		if c.Service(name) == nil {
 			delete(m.postures, name)
-			m.services.set(name, time.Time{})
+			m.services.Set(name, time.Time{})
 			m.board.set(name, nil, nil)
 			continue
 		}
-		m.services.set(name, now)
+		m.services.Set(name, now)
 	}
 	if !m.ready {
 		m.unjudged = make(map[string]bool, len(c.Services))
@@ -258,7 +259,7 @@ func (m *Manager) turn() {
 	for _, s := range agents {
 		m.stands(s, postures)
 	}
-	for _, name := range m.services.due(now) {
+	for _, name := range m.services.Due(now) {
 		if p := m.postures[name]; p != nil && postures[name] == nil {
 			postures[name] = p
 		}
@@ -274,7 +275,7 @@ func (m *Manager) turn() {
 	}
 	changed := false
 	if m.ready && !wait {
-		for _, id := range m.lives.due(now) {
+		for _, id := range m.lives.Due(now) {
 			m.board.dirty[id] = true
 		}
 		for id := range m.board.dirty {
@@ -322,7 +323,7 @@ func (m *Manager) judged(name string, p *holdfast.Posture, latest Latest, now ti
 	}
 	d := derive(m.index, latest, m.agents, p, now)
 	m.board.set(name, d.signals, d.waits)
-	m.services.set(name, d.next)
+	m.services.Set(name, d.next)
 }
 
 // stands takes in how an agent stands; what rests on its checks is derived anew
@@ -360,9 +361,9 @@ func (m *Manager) untilNext() time.Duration {
 	m.in.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := sooner(m.services.next(), m.outbox.next())
+	next := sooner(m.services.Next(), m.outbox.next())
 	if m.ready {
-		next = sooner(sooner(next, m.lives.next()), m.silencesTurn)
+		next = sooner(sooner(next, m.lives.Next()), m.silencesTurn)
 	}
 	if !waiting.IsZero() {
 		next = sooner(next, waiting.Add(settle))

@@ -96,7 +96,7 @@ func (m *Manager) refreshAll(r *record) {
 	for name := range r.Told {
 		l := m.outbox.lane(name, r.Alert.ID)
 		if len(l.list) == 0 {
-			m.outbox.due.set(l.name, m.cfg.Now())
+			m.outbox.due.Set(l.name, m.cfg.Now())
 		}
 	}
 }
@@ -107,7 +107,7 @@ func (m *Manager) dispatch(ctx context.Context, senders *sync.WaitGroup) {
 	defer m.mu.Unlock()
 	now := m.cfg.Now()
 	o := &m.outbox
-	for _, name := range o.due.due(now) {
+	for _, name := range o.due.Due(now) {
 		l := o.lanes[name]
 		t := o.targets[l.target]
 		switch {
@@ -222,7 +222,7 @@ func (m *Manager) landed(t *target, flights []flight, err error) {
 		case err == errStopped:
 		case len(flights) > 1 && errors.Is(err, ErrPermanent): // one of them is to blame
 			f.lane.alone = true
-			m.outbox.due.set(f.lane.name, now)
+			m.outbox.due.Set(f.lane.name, now)
 		default:
 			f.lane.alone = false
 			m.came(t, f.lane, f.delivery, err, now)
@@ -250,12 +250,12 @@ func (m *Manager) came(t *target, l *lane, d *delivery, err error, now time.Time
 			again = min(again, backoff(t.fails))
 		}
 		if m.refreshes(l, t) {
-			o.due.set(l.name, now.Add(again))
+			o.due.Set(l.name, now.Add(again))
 		} else {
 			delete(o.lanes, l.name)
 		}
 	default:
-		o.due.set(l.name, now) // dead: the next look removes the lane, or says it again
+		o.due.Set(l.name, now) // dead: the next look removes the lane, or says it again
 	}
 }
 

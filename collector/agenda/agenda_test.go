@@ -1,4 +1,4 @@
-package collector
+package agenda_test
 
 import (
 	"slices"
@@ -7,15 +7,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/holdfast-monitor/holdfast/collector/agenda"
 )
 
-// The heap gives what a plain map would, in order, however deadlines move.
-func TestDeadlines(t *testing.T) {
+// The heap gives what a plain map would, in order, however instants move.
+func TestAgenda(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var d deadlines
+		var d agenda.Agenda
 		want := map[string]time.Time{}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
-			name := string(rune('a' + rapid.IntRange(0, 9).Draw(t, "service")))
+			name := string(rune('a' + rapid.IntRange(0, 9).Draw(t, "name")))
 			var at time.Time
 			if n := rapid.IntRange(0, 50).Draw(t, "at"); n > 0 {
 				at = time.Unix(int64(n), 0)
@@ -23,7 +25,7 @@ func TestDeadlines(t *testing.T) {
 			} else {
 				delete(want, name)
 			}
-			d.set(name, at)
+			d.Set(name, at)
 			if rapid.IntRange(0, 9).Draw(t, "look") > 0 {
 				continue
 			}
@@ -35,7 +37,7 @@ func TestDeadlines(t *testing.T) {
 					delete(want, n)
 				}
 			}
-			got := d.due(now)
+			got := d.Due(now)
 			slices.Sort(due)
 			slices.Sort(got)
 			if diff := cmp.Diff(due, got); diff != "" {
@@ -48,8 +50,8 @@ func TestDeadlines(t *testing.T) {
 				next = at
 			}
 		}
-		if got, ok := d.next(); ok != (len(want) > 0) || ok && !got.Equal(next) {
-			t.Fatalf("next deadline: got %v, %v; want %v of %d", got, ok, next, len(want))
+		if got := d.Next(); !got.Equal(next) {
+			t.Fatalf("next: got %v, want %v of %d", got, next, len(want))
 		}
 	})
 }
