@@ -40,7 +40,7 @@ func (checkProbe) Observe(ctx context.Context, r probe.Request) (probe.Observati
 	if err := settings.validate(); err == nil && !settings.local() {
 		return probe.Observation{}, errors.New(`setting "repository": borg check writes into a repository behind ssh and can make a backup fail: run the check with an agent on its host, or use borg.restore`)
 	}
-	repo, err := open(settings.Source, r)
+	repo, err := open(ctx, settings.Source, r)
 	if err != nil {
 		return probe.Observation{}, err
 	}

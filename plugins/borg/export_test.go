@@ -50,12 +50,16 @@ func Once(ctx context.Context, name string, r probe.Request) (probe.Observation,
 		if err != nil {
 			return probe.Observation{}, err
 		}
+		place, err := s.Open(ctx, r, memory)
+		if err != nil {
+			return probe.Observation{}, err
+		}
 		source = s.Source
 		once = func(ctx context.Context, l *look) (probe.Observation, error) {
-			return test{look: l, settings: s, into: r.Scratch}.run(ctx)
+			return test{look: l, settings: s, place: place}.run(ctx)
 		}
 	}
-	repo, err := open(source, r)
+	repo, err := open(ctx, source, r)
 	if err != nil {
 		return probe.Observation{}, err
 	}

@@ -41,7 +41,7 @@ func (p *repositoryProbe) Observe(ctx context.Context, r probe.Request) (probe.O
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	repo, err := open(source, r)
+	repo, err := open(ctx, source, r)
 	if err != nil {
 		return probe.Observation{}, err
 	}

@@ -3,11 +3,8 @@ package borg
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -20,10 +17,12 @@ type restoreProbe struct{}
 // restoreSettings are the settings of borg.restore.
 type restoreSettings struct {
 	Source
-	Archive        string         `json:"archive,omitempty" jsonschema:"which of the archives to restore: latest (the default) or random"`
-	Scratch        string         `json:"scratch,omitempty" jsonschema:"absolute folder to restore into, which takes a folder of this test's own; default: the agent's scratch"`
-	TargetBytesMax holdfast.Bytes `json:"target_bytes_max,omitempty" jsonschema:"restore at most this much: of a larger archive a sample of whole files"`
+	scratch.Sampling
 }
+
+// memory is what borg and the comparison take of a repository of usual size; the
+// index of a large one takes some 100 MiB more for each TiB.
+const memory = 256 << 20
 
 func (restoreProbe) Describe() probe.Description {
 	return probe.Description{
@@ -43,22 +42,19 @@ func (restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Observa
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	switch settings.Archive = cmp.Or(settings.Archive, "latest"); {
-	case settings.Archive != "latest" && settings.Archive != "random":
-		return probe.Observation{}, fmt.Errorf("setting \"archive\": %q is neither latest nor random", settings.Archive)
-	case settings.TargetBytesMax < 0:
-		return probe.Observation{}, errors.New(`setting "target_bytes_max": it is negative`)
+	if err := settings.Sampling.Validate(); err != nil {
+		return probe.Observation{}, err
 	}
-	repo, err := open(settings.Source, r)
+	repo, err := open(ctx, settings.Source, r)
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	root, err := scratch.Root(cmp.Or(settings.Scratch, r.Scratch), repo.folders()...)
+	place, err := settings.Open(ctx, r, memory, repo.folders()...)
 	if err != nil {
 		return probe.Observation{}, err
 	}
 	return repo.confirm(ctx, func(ctx context.Context, l *look) (probe.Observation, error) {
-		return test{look: l, settings: settings, into: root}.run(ctx)
+		return test{look: l, settings: settings, place: place}.run(ctx)
 	})
 }
 
@@ -66,7 +62,7 @@ func (restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Observa
 type test struct {
 	*look
 	settings restoreSettings
-	into     string // scratch
+	place    *scratch.Place
 }
 
 // restoration is what one test restores.
@@ -77,9 +73,10 @@ type restoration struct {
 	coverage float64
 }
 
-// run restores once into a workspace of its own, which is gone when it returns.
-func (t test) run(ctx context.Context) (o probe.Observation, err error) {
-	if o, err = t.describe(ctx); err != nil {
+// run restores once.
+func (t test) run(ctx context.Context) (probe.Observation, error) {
+	o, err := t.describe(ctx)
+	if err != nil {
 		return o, err
 	}
 	list, err := t.archives(ctx, &o)
@@ -90,47 +87,36 @@ func (t test) run(ctx context.Context) (o probe.Observation, err error) {
 	if err != nil {
 		return o, err
 	}
-	ws, err := scratch.New(t.into, t.check)
-	if err != nil {
-		return o, probe.Unable("", "scratch: %w", err)
-	}
-	defer func() {
-		if e := ws.Remove(); e != nil { // restored data lying about is worth an alarm of its own
-			o, err = probe.Observation{}, probe.Unable("", "empty scratch: %w", e)
-		}
-	}()
-	return t.restore(ctx, o, p, ws.Data())
+	err = t.place.Restore(ctx, p.expect, func(ctx context.Context, dir string) error { return t.restore(ctx, &o, p, dir) })
+	return o, err
 }
 
 // plan chooses an archive and what of it is restored.
 func (t test) plan(ctx context.Context, o *probe.Observation, list []archive) (restoration, error) {
-	seed := rand.Text()
-	p := restoration{archive: list[0], coverage: 1}
-	if t.settings.Archive == "random" {
-		p.archive = list[choose(seed, len(list))]
-		o.Facts["seed"] = seed
-	}
+	seed := scratch.NewSeed()
+	p := restoration{archive: list[t.settings.Pick(seed, len(list), o.Facts)], coverage: 1}
 	o.Facts["archive"] = probe.Clip(p.archive.Name, 200)
 	o.Facts["archive_id"] = p.archive.ID
 
 	probe.Progress(ctx, "list", 0, 0)
-	sample := newSample(seed, t.settings.TargetBytesMax)
-	holds, err := t.contents(ctx, p.archive, sample.offer)
-	if err != nil {
-		return p, err
-	}
-	if holds.Files == 0 {
-		return p, probe.Faulty(holdfast.Empty, "%s holds no file", p.archive)
-	}
-	p.expect = holds.Tally
-	if max := int64(t.settings.TargetBytesMax); max > 0 && holds.OnceBytes > max {
-		o.Facts["seed"] = seed
-		p.sample, p.expect = sample.picked(), scratch.Tally{}
-		for _, it := range p.sample {
-			p.expect.Add("file", it.Size)
+	sample := scratch.NewSample[item](seed, t.settings.TargetBytesMax)
+	holds, err := t.contents(ctx, p.archive, func(it item) {
+		// A hard link has no content of its own, and a question mark may stand for a
+		// byte that is not text, so that the file cannot be named.
+		if it.Type == "-" && it.Source == "" && !strings.ContainsAny(it.Path, "?\uFFFD") {
+			sample.Offer(it.Path, it.Size, it)
 		}
-		p.expect.OnceBytes = p.expect.Bytes
-		if p.expect.Files == 0 {
+	})
+	p.expect = holds.Tally
+	switch {
+	case err != nil:
+		return p, err
+	case holds.Files == 0:
+		return p, probe.Faulty(holdfast.Empty, "%s holds no file", p.archive)
+	case t.settings.Exceeded(holds.OnceBytes):
+		o.Facts["seed"] = string(seed)
+		p.sample, p.expect = sample.Picked()
+		if len(p.sample) == 0 {
 			return p, probe.Unable(holdfast.TooSmall, "target_bytes_max %v is smaller than every file of %s", t.settings.TargetBytesMax, p.archive)
 		}
 		p.coverage = float64(p.expect.OnceBytes) / float64(holds.OnceBytes)
@@ -139,62 +125,43 @@ func (t test) plan(ctx context.Context, o *probe.Observation, list []archive) (r
 }
 
 // restore extracts into target, compares, and says what was restored.
-func (t test) restore(ctx context.Context, o probe.Observation, p restoration, target string) (probe.Observation, error) {
+func (t test) restore(ctx context.Context, o *probe.Observation, p restoration, target string) error {
 	if err := os.Mkdir(target, 0o700); err != nil {
-		return o, probe.Unable("", "scratch: %w", err)
+		return probe.Unable("", "scratch: %w", err)
 	}
 	// A flag like immutable would keep what was restored from being removed.
 	args := []string{"extract", "--numeric-ids", "--noflags", "--noacls", "--noxattrs", "--", t.in(p.archive)}
 	for _, it := range p.sample {
 		args = append(args, exactly(it))
 	}
-	guarded, stop := scratch.Watch(ctx, filepath.Dir(target), p.expect)
-	defer stop()
-	if err := context.Cause(guarded); err != nil && ctx.Err() == nil {
-		return o, err
-	}
 	probe.Progress(ctx, "restore", 0, p.expect.OnceBytes)
 	started := time.Now()
-	res, err := t.exec(guarded, "restore", target, nil, args...)
+	res, err := t.exec(ctx, "restore", target, nil, args...)
 	took := time.Since(started)
-	stop()
-	if full := context.Cause(guarded); probe.ReasonOf(full) == holdfast.TooSmall {
-		return o, full
-	}
 	if err != nil {
-		return o, err
+		return err
 	}
 	complaint := t.judge(res)
 	if complaint != nil {
 		// borg also warns where an owner or time could not be set. Whether the content
 		// came back is for the comparison to say.
 		if !res.warned() {
-			return o, complaint
+			return complaint
 		}
 		o.Facts["restore_said"] = probe.Clip(res.raw(), 200)
 	}
 	probe.Progress(ctx, "compare", 0, 0)
-	if err := t.compare(ctx, p, target); err != nil {
-		if damaged(complaint) { // which says why
-			return o, complaint
-		}
-		return o, err
+	tolerated := t.settings.Tolerated()
+	came, err := t.compare(ctx, p, target, tolerated)
+	switch {
+	case err != nil && damaged(complaint): // which says why
+		return complaint
+	case err != nil:
+		return err
 	}
-	o.Restoration = &holdfast.Restoration{
-		Started:  started.UTC(),
-		Duration: holdfast.Duration(took),
-		Bytes:    holdfast.Bytes(p.expect.OnceBytes),
-		Files:    p.expect.Files,
-		Coverage: p.coverage,
-		Checks:   p.expect.Files,
-		Point:    p.archive.at(),
-	}
-	o.Summary = fmt.Sprintf("restored %d files, %v, of %s in %v; every byte compared", p.expect.Files, holdfast.Bytes(p.expect.OnceBytes),
-		p.archive.at().Format(time.RFC3339), took.Round(time.Millisecond))
-	if p.sample != nil {
-		o.Summary = fmt.Sprintf("sample, %.3g %% of the bytes: %s", 100*p.coverage, o.Summary)
-	}
-	return t.reportMended(o), nil
+	scratch.Report{Started: started, Took: took, Files: came.Files, Bytes: came.OnceBytes, Coverage: p.coverage, Point: p.archive.at()}.Tell(o, tolerated)
+	*o = t.reportMended(*o)
+	return nil
 }
 
 // warned reports whether borg ended with a warning: 1, and from 1.4 on 100 to 127.

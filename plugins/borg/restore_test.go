@@ -70,7 +70,7 @@ func TestRestoreSample(t *testing.T) {
 	t.Parallel()
 	r := newRepoWithTwo(t)
 	whole := int64(sourceBytes + 100_000)
-	o, err := r.once(t, "borg.restore", map[string]any{"target_bytes_max": "250kB", "archive": "random", "archives": "ledger-2"})
+	o, err := r.once(t, "borg.restore", map[string]any{"target_bytes_max": "250kB", "point": "random", "archives": "ledger-2"})
 	expect(t, o, err, holdfast.OK, "")
 	got := o.Restoration
 	if got == nil || got.Files == 0 || got.Bytes > 250_000 || got.Checks != got.Files || got.Coverage != float64(got.Bytes)/float64(whole) {

@@ -29,7 +29,7 @@ type repository struct {
 }
 
 // open checks what can be known without the tool.
-func open(s Source, r probe.Request) (*repository, error) {
+func open(ctx context.Context, s Source, r probe.Request) (*repository, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func open(s Source, r probe.Request) (*repository, error) {
 	if _, err := readSecret("key_file", s.KeyFile); err != nil {
 		return nil, err
 	}
-	root, err := scratch.Root(r.Scratch, s.folders()...)
+	root, err := scratch.Root(ctx, r.Scratch, s.folders()...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,6 @@ package files
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -57,11 +55,4 @@ func namedTwice(ctx context.Context, archive io.Reader) (bool, error) {
 		seen[name] = true
 	}
 	return false, ctx.Err()
-}
-
-// pick picks one of n by a seed, so that a person can pick the same again: the first
-// eight bytes of the seed's SHA-256.
-func pick(seed string, n int) int {
-	sum := sha256.Sum256([]byte(seed))
-	return int(binary.BigEndian.Uint64(sum[:]) % uint64(n))
 }

@@ -2,9 +2,7 @@ package files
 
 import (
 	"bufio"
-	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -28,11 +26,13 @@ type restores struct{ held probe.Held[struct{}] }
 
 type restoreSettings struct {
 	folder.Settings
+	scratch.Options
 	Manifest  string   `json:"manifest,omitempty" jsonschema:"file of SHA-256 sums in the directory, as sha256sum writes it, like SHA256SUMS or {file}.sha256"`
-	Archive   string   `json:"archive,omitempty" jsonschema:"which archive to restore: latest (the default) or random"`
 	MustExist []string `json:"must_exist,omitempty" jsonschema:"files that must be there afterwards, by their path in the archive; * and ? as in a shell, within one folder"`
-	Scratch   string   `json:"scratch,omitempty" jsonschema:"absolute folder to restore into, which takes a folder of this test's own; default: the agent's scratch"`
 }
+
+// memory is what tar takes with what unpacks for it, zstd with its largest window.
+const memory = 192 << 20
 
 func (*restores) Describe() probe.Description {
 	return probe.Description{
@@ -54,11 +54,8 @@ func decodeRestore(given holdfast.Settings) (restoreSettings, settings, error) {
 	if err != nil {
 		return s, settings{}, err
 	}
-	if err := s.Complete(); err != nil {
+	if err := errors.Join(s.Complete(), s.Validate()); err != nil {
 		return s, settings{}, err
-	}
-	if s.Archive = cmp.Or(s.Archive, "latest"); s.Archive != "latest" && s.Archive != "random" {
-		return s, settings{}, fmt.Errorf("setting \"archive\": %q is neither latest nor random", s.Archive)
 	}
 	if s.Manifest != "" && !filepath.IsLocal(s.Manifest) {
 		return s, settings{}, fmt.Errorf("setting \"manifest\": %q is not in the directory: name a file like SHA256SUMS or {file}.sha256", s.Manifest)
@@ -81,11 +78,11 @@ func (p *restores) Observe(ctx context.Context, r probe.Request) (probe.Observat
 		return base.verdict(ctx, err)
 	}
 	defer root.Close()
-	into, err := scratch.Root(cmp.Or(s.Scratch, r.Scratch), s.Directory)
+	place, err := s.Options.Open(ctx, r, memory, s.Directory)
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	t := restoreTest{restoreSettings: s, base: base, from: root, tool: r.Tools["tar"], check: r.Check, scratch: into}
+	t := restoreTest{restoreSettings: s, base: base, from: root, tool: r.Tools["tar"], place: place}
 	o, err := t.run(ctx)
 	if errors.Is(err, sums.ErrManifest) {
 		err = probe.Faulty(holdfast.Damaged, "%v", err)
@@ -96,12 +93,13 @@ func (p *restores) Observe(ctx context.Context, r probe.Request) (probe.Observat
 // restoreTest is one restore test.
 type restoreTest struct {
 	restoreSettings
-	base                 settings
-	from                 *os.Root
-	tool, check, scratch string
+	base  settings
+	from  *os.Root
+	tool  string
+	place *scratch.Place
 }
 
-// run restores once into a workspace of its own, which is gone when it returns.
+// run restores once.
 func (t restoreTest) run(ctx context.Context) (o probe.Observation, err error) {
 	if o, err = t.describe(ctx); err != nil {
 		return o, err
@@ -121,16 +119,8 @@ func (t restoreTest) run(ctx context.Context) (o probe.Observation, err error) {
 	case c.members.tally.Files == 0:
 		return o, probe.Faulty(holdfast.Empty, "%s holds no file", a.Name)
 	}
-	ws, err := scratch.New(t.scratch, t.check)
-	if err != nil {
-		return o, probe.Unable("", "scratch: %w", err)
-	}
-	defer func() {
-		if e := ws.Remove(); e != nil { // restored data lying about is worth an alarm of its own
-			o, err = probe.Observation{}, probe.Unable("", "empty scratch: %w", e)
-		}
-	}()
-	return t.restore(ctx, o, a, c, ws.Data())
+	err = t.place.Restore(ctx, c.members.tally, func(ctx context.Context, dir string) error { return t.restore(ctx, &o, a, c, dir) })
+	return o, err
 }
 
 // describe starts an observation with the tool's version.
@@ -160,10 +150,8 @@ func (t restoreTest) choose(ctx context.Context, o *probe.Observation) (folder.F
 	if err != nil {
 		return folder.File{}, content{}, err
 	}
-	if t.Archive == "random" && len(l.Files) > 1 {
-		seed := rand.Text()
-		o.Facts["seed"] = seed
-		l.Files = l.Files[pick(seed, len(l.Files)):]
+	if len(l.Files) > 1 {
+		l.Files = l.Files[t.Pick(scratch.NewSeed(), len(l.Files), o.Facts):]
 	}
 	for ; len(l.Files) > 0; l.Files = l.Files[1:] {
 		a := l.Files[0]
@@ -188,43 +176,31 @@ func (t restoreTest) choose(ctx context.Context, o *probe.Observation) (folder.F
 }
 
 // restore unpacks, compares and measures.
-func (t restoreTest) restore(ctx context.Context, o probe.Observation, a folder.File, c content, target string) (probe.Observation, error) {
+func (t restoreTest) restore(ctx context.Context, o *probe.Observation, a folder.File, c content, target string) error {
 	if err := os.Mkdir(target, 0o700); err != nil {
-		return o, probe.Unable("", "scratch: %w", err)
+		return probe.Unable("", "scratch: %w", err)
 	}
-	expect := c.members.tally
-	guarded, stop := scratch.Watch(ctx, filepath.Dir(target), expect)
-	defer stop()
-	if err := context.Cause(guarded); err != nil && ctx.Err() == nil {
-		return o, err
-	}
-	probe.Progress(ctx, "restore", 0, expect.Bytes)
+	probe.Progress(ctx, "restore", 0, c.members.tally.Bytes)
 	started := time.Now()
-	complaint, err := t.unpack(guarded, a, c.format, target)
+	complaint, err := t.unpack(ctx, a, c.format, target)
 	took := time.Since(started)
-	stop()
-	if full := context.Cause(guarded); probe.ReasonOf(full) == holdfast.TooSmall {
-		return o, full
-	}
 	if err != nil {
-		return o, err
+		return err
 	}
 	probe.Progress(ctx, "compare", 0, 0)
-	if err := t.compare(ctx, a, c, target); err != nil {
-		if complaint != nil && probe.IsFault(err, holdfast.Assertion) { // which says why
-			return o, complaint
-		}
-		return o, err
-	}
-	if complaint != nil { // an attribute that could not be set is no lost content
+	tolerated := t.Tolerated()
+	came, err := t.compare(ctx, a, c, target, tolerated)
+	switch {
+	case complaint != nil && probe.IsFault(err, holdfast.Assertion): // which says why
+		return complaint
+	case err != nil:
+		return err
+	case complaint != nil: // an attribute that could not be set is no lost content
 		o.Facts["restore_said"] = probe.OneLine(complaint.Text)
 	}
-	files := expect.Files + c.members.hardLinks
-	o.Restoration = &holdfast.Restoration{Started: started.UTC(), Duration: holdfast.Duration(took), Bytes: holdfast.Bytes(expect.Bytes), Files: files,
-		Coverage: 1, Checks: files + int64(len(t.MustExist)), Point: a.Time.UTC()}
-	o.Summary = probe.OneLine(fmt.Sprintf("restored %d files, %v, of %s from %s in %v; every byte compared", files, holdfast.Bytes(expect.Bytes),
-		a.Time.UTC().Format(time.RFC3339), a.Name, took.Round(time.Millisecond)))
-	return o, nil
+	scratch.Report{Started: started, Took: took, Files: came.Files, Bytes: came.OnceBytes, Checks: int64(len(t.MustExist)), Coverage: 1,
+		Point: a.Time, From: a.Name}.Tell(o, tolerated)
+	return nil
 }
 
 // missingHelper is what tar says where the program that unpacks is not installed.
@@ -259,53 +235,52 @@ func (t restoreTest) unpack(ctx context.Context, a folder.File, f format, target
 	return &probe.Fault{Reason: holdfast.Damaged, Text: probe.OneLine(a.Name + " does not restore: " + first), Raw: said}, nil
 }
 
-// compare holds what was unpacked against the archive, read a second time.
-func (t restoreTest) compare(ctx context.Context, a folder.File, c content, target string) error {
-	if err := scratch.LetIn(target); err != nil {
-		return probe.Unable("", "read what was restored: %w", err)
-	}
-	root, err := os.OpenRoot(target)
+// compare holds what was unpacked against the archive, read a second time. It returns
+// what came back, without what is tolerated.
+func (t restoreTest) compare(ctx context.Context, a folder.File, c content, target string, tolerated *scratch.Tolerated) (came scratch.Tally, err error) {
+	comparison, err := scratch.Compare(target, tolerated)
 	if err != nil {
-		return probe.Unable("", "read what was restored: %w", err)
+		return came, err
 	}
-	defer root.Close()
-	err = t.stream(ctx, a, c.format, func(archive io.Reader) error { return scratch.SameTree(root, archive) })
+	defer comparison.Close()
+	err = t.stream(ctx, a, c.format, comparison.Tree)
 	if err == nil {
-		err = t.counted(c.members, target)
+		came, err = counted(comparison, c.members)
 	}
 	if probe.IsFault(err, holdfast.Assertion) {
 		twice := false
 		if e := t.stream(ctx, a, c.format, func(archive io.Reader) (e error) { twice, e = namedTwice(ctx, archive); return e }); e != nil {
-			return e
+			return came, e
 		}
 		if twice {
-			return probe.Unable("", "%s holds a name twice, as an archive does that was appended to: it cannot be compared", a.Name)
+			return came, probe.Unable("", "%s holds a name twice, as an archive does that was appended to: it cannot be compared", a.Name)
 		}
 	}
 	if err != nil {
-		return err
+		return came, err
 	}
 	for _, p := range t.MustExist {
-		if found, err := fs.Glob(root.FS(), path.Clean(p)); err != nil || len(found) == 0 {
-			return probe.Faulty(holdfast.Assertion, "%s restores, and there is no %.200q in it", a.Name, p)
+		if !comparison.Exists(p) {
+			return came, probe.Faulty(holdfast.Assertion, "%s restores, and there is no %.200q in it", a.Name, p)
 		}
 	}
-	return nil
+	return came, nil
 }
 
 // counted compares how much was unpacked. Folders are not counted: an archive need
 // not list those its files lie in, and may list one twice.
-func (t restoreTest) counted(m members, target string) error {
-	found, err := scratch.Count(target)
+func counted(c *scratch.Comparison, m members) (came scratch.Tally, err error) {
+	found, err := c.Found()
 	if err != nil {
-		return probe.Unable("", "count what was restored: %w", err)
+		return came, err
 	}
 	want := m.tally
-	if found.Files != want.Files+m.hardLinks || found.OnceBytes != want.Bytes || found.Links != want.Links {
-		return probe.Faulty(holdfast.Assertion, "%d files with %d bytes and %d links were restored, the archive lists %d with %d and %d",
-			found.Files, found.OnceBytes, found.Links, want.Files+m.hardLinks, want.Bytes, want.Links)
+	want.Files, want.OnceBytes = want.Files+m.hardLinks, want.Bytes
+	if found.Files != want.Files || found.OnceBytes != want.OnceBytes || found.Links != want.Links {
+		return came, probe.Faulty(holdfast.Assertion, "%d files with %d bytes and %d links were restored, the archive lists %d with %d and %d",
+			found.Files, found.OnceBytes, found.Links, want.Files, want.OnceBytes, want.Links)
 	}
-	return nil
+	return c.Less(want), nil
 }
 
 // stream has read read the tar in an archive.

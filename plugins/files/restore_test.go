@@ -128,7 +128,7 @@ func TestRestoreChoice(t *testing.T) {
 	wantOutcome(t, o, holdfast.OK, "", "3.tar")
 	seen := map[string]bool{}
 	for range 30 {
-		o, err := restoreWith(t.Context(), t, "", dir, "archive", "random", "pattern", "[123].tar")
+		o, err := restoreWith(t.Context(), t, "", dir, "point", "random", "pattern", "[123].tar")
 		must(t, err)
 		seen[o.Facts["archive"]] = true
 		if o.Facts["seed"] == "" {
@@ -326,7 +326,7 @@ func TestRestoreContract(t *testing.T) {
 	pack(t, dir, "a.tar", source(t), 1)
 	probetest.Run(t, files.Probes()[1], request(t, dir), request(t, dir, "pattern", "*.zst"))
 	for in, want := range map[string]string{
-		`{"directory":"/x","archive":"oldest"}`:    "neither latest nor random",
+		`{"directory":"/x","point":"oldest"}`:      "neither latest nor random",
 		`{"directory":"/x","manifest":"../S"}`:     "not in the directory",
 		`{"directory":"/x","must_exist":["/etc"]}`: "not a path in the archive",
 		`{"directory":"/x","must_exist":["[x"]}`:   "not a path in the archive",

@@ -80,16 +80,31 @@ func (c client) rows(ctx context.Context, statement string) ([]map[string]string
 // errorLine is how the client reports a failure.
 var errorLine = regexp.MustCompile(`(?m)^ERROR (\d+) \(\w+\)(?: at line \d+)?: (.*)$`)
 
-// errorOf returns the number and the line of the client's complaint.
-func errorOf(out probe.Output) (number, text string) {
-	if m := errorLine.FindSubmatch(out.Stderr); m != nil {
-		return string(m[1]), probe.OneLine(string(m[0]))
+// clientError is one complaint of the client's.
+type clientError struct{ number, text string }
+
+// errorsOf returns the client's complaints that have a number.
+func errorsOf(out probe.Output) []clientError {
+	var all []clientError
+	for _, m := range errorLine.FindAllSubmatch(out.Stderr, -1) {
+		all = append(all, clientError{string(m[1]), probe.OneLine(string(m[0]))})
 	}
+	return all
+}
+
+// whatever is a complaint without a number: the client's own words.
+func whatever(out probe.Output) clientError {
 	said := strings.TrimSpace(string(out.Stderr))
 	if said == "" {
 		said = fmt.Sprintf("it ended with exit code %d and said nothing", out.ExitCode)
 	}
-	return "", probe.OneLine(said)
+	return clientError{text: probe.OneLine(said)}
+}
+
+// errorOf returns the number and the line of the client's first complaint.
+func errorOf(out probe.Output) (number, text string) {
+	e := append(errorsOf(out), whatever(out))[0]
+	return e.number, e.text
 }
 
 // blame returns what an answer other than rows means. The numbers are those of

@@ -57,7 +57,7 @@ func TestRestoreAllDatabases(t *testing.T) {
 	t.Parallel()
 	primary, _ := start(t)
 	dir, _ := dumped(t, primary.dump(t, "--all-databases", "--flush-privileges", "--where=1 LIMIT 1000"))
-	o, err := observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "dump": "random", "assertions": []string{"SELECT COUNT(*) >= 3 FROM customers"}})
+	o, err := observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "point": "random", "assertions": []string{"SELECT COUNT(*) >= 3 FROM customers"}})
 	expect(t, o, err, holdfast.OK, "")
 	if got := measure(o, "tables"); got != 2 {
 		t.Errorf("got %v tables, want the 2 of shop", got)

@@ -3,7 +3,6 @@ package mariadb
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -229,24 +228,4 @@ func (w *awaited) Write(p []byte) (int, error) {
 	}
 	w.tail = w.tail[max(0, len(w.tail)-len(w.text)):]
 	return len(p), nil
-}
-
-// memoryLeast is the memory a scratch server needs to be free.
-const memoryLeast = 512 << 20
-
-// memory reports too little memory for a server beside what runs on the host.
-func memory() error {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return probe.Unable("", "free memory: %w", err)
-	}
-	_, rest, found := strings.Cut(string(text), "MemAvailable:")
-	var kib int64
-	if _, err := fmt.Sscan(rest, &kib); !found || err != nil {
-		return probe.Unable("", "free memory: %w", errors.New("the kernel does not say"))
-	}
-	if kib<<10 < memoryLeast {
-		return probe.Unable(holdfast.TooSmall, "%v of memory are free, a scratch server needs %v", holdfast.Bytes(kib<<10), holdfast.Bytes(memoryLeast))
-	}
-	return nil
 }

@@ -7,33 +7,22 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres/scratchpg"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
-const assertionsMax = 100
-
-// reader is the role that asks for what was restored. It can change nothing.
-const reader = "holdfast_reader"
+const assertionsMax = scratchpg.AssertionsMax
 
 // check compares what was restored with the dump, and puts the assertions to it. It
 // returns how many comparisons passed.
 func (l *loading) check(ctx context.Context, o *probe.Observation) (passed int64, err error) {
-	conn, err := l.cluster.Connect(ctx, scratchpg.Superuser, "postgres")
-	if err != nil {
-		return 0, probe.Unable("", "scratch cluster: %w", err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "create role "+reader+" login bypassrls in role pg_read_all_data"); err != nil {
-		return 0, probe.Unable("", "scratch cluster: %w", err)
+	if err := l.cluster.MakeReader(ctx, scratchpg.Superuser, "postgres"); err != nil {
+		return 0, err
 	}
 	if l.holds.rowsOf == nil {
 		o.Facts["rows_not_compared"] = "the dump does not tell whose rows are whose: it has INSERTs, a name that cannot be read, or too many tables"
@@ -51,7 +40,7 @@ func (l *loading) check(ctx context.Context, o *probe.Observation) (passed int64
 	default:
 		database = "postgres"
 	}
-	conn, err = l.ask(ctx, database)
+	conn, err := l.ask(ctx, database)
 	if err != nil {
 		return 0, err
 	}
@@ -59,42 +48,13 @@ func (l *loading) check(ctx context.Context, o *probe.Observation) (passed int64
 	if err := l.sizes(ctx, conn, o); err != nil {
 		return 0, err
 	}
-	for i, assertion := range l.Assertions {
-		if err := assert(ctx, conn, assertion, l.patience); err != nil {
-			var f *probe.Fault
-			if errors.As(err, &f) {
-				f.Text = fmt.Sprintf("assertion %d of %d: %.150s: %s", i+1, len(l.Assertions), probe.OneLine(assertion), f.Text)
-			}
-			return 0, err
-		}
-		o.Facts["assertion_"+strconv.Itoa(i+1)] = probe.OneLine(assertion) + ": true"
-		passed++
-		probe.Progress(ctx, "assert", int64(i+1), int64(len(l.Assertions)))
-	}
-	return passed, nil
+	held, err := scratchpg.AssertAll(ctx, conn, l.Assertions, l.patience, o)
+	return passed + held, err
 }
 
 // ask opens a connection of the reader.
 func (l *loading) ask(ctx context.Context, database string) (*pgx.Conn, error) {
-	conn, err := l.cluster.Connect(ctx, reader, database)
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused) && refused.Code == "3D000":
-		return nil, probe.Faulty(holdfast.Assertion, "the dump makes no database %q", database)
-	case err != nil:
-		return nil, probe.Unable("", "scratch cluster: %w", err)
-	}
-	if err := restrict(ctx, conn, l.patience); err != nil {
-		return nil, errors.Join(probe.Unable("", "scratch cluster: %w", err), conn.Close(ctx))
-	}
-	return conn, nil
-}
-
-// restrict keeps a session from writing, and each of its statements to a time.
-func restrict(ctx context.Context, conn *pgx.Conn, patience time.Duration) error {
-	_, err := conn.Exec(ctx, "select set_config('default_transaction_read_only', 'on', false), set_config('statement_timeout', $1, false)",
-		strconv.FormatInt(patience.Milliseconds(), 10))
-	return err
+	return l.cluster.Reader(ctx, database, l.patience)
 }
 
 // sameRows counts the rows of every table that the dump fills. Tables that belong
@@ -169,49 +129,6 @@ func (l *loading) sizes(ctx context.Context, conn *pgx.Conn, o *probe.Observatio
 		holdfast.Measure{Name: "tables", Value: float64(tables)},
 		holdfast.Measure{Name: "rows", Value: float64(l.holds.rows)},
 		holdfast.Measure{Name: "content_bytes", Value: float64(l.holds.bytes), Unit: "bytes"},
-		holdfast.Measure{Name: "databases_bytes", Value: float64(size), Unit: "bytes"},
-		holdfast.Measure{Name: "tolerated_errors", Value: float64(len(l.tolerated))})
+		holdfast.Measure{Name: "databases_bytes", Value: float64(size), Unit: "bytes"})
 	return nil
-}
-
-// assert puts one assertion by the extended protocol, which takes one statement
-// and no more.
-func assert(ctx context.Context, conn *pgx.Conn, assertion string, patience time.Duration) error {
-	rows, err := conn.Query(ctx, assertion)
-	if err != nil {
-		return refused(err, patience)
-	}
-	defer rows.Close()
-	n, width, holds := 0, len(rows.FieldDescriptions()), false
-	for n < 2 && rows.Next() {
-		n++
-		values, err := rows.Values()
-		if err != nil {
-			return refused(err, patience)
-		}
-		holds = width == 1 && values[0] == true
-	}
-	rows.Close()
-	switch {
-	case rows.Err() != nil:
-		return refused(rows.Err(), patience)
-	case n != 1 || width != 1:
-		return probe.Faulty(holdfast.Assertion, "it gives %s with %d values, not one row with one", [...]string{"no row", "one row", "several rows"}[n], width)
-	case !holds:
-		return probe.Faulty(holdfast.Assertion, "it does not give true")
-	}
-	return nil
-}
-
-// refused says what an assertion's error means: the server's answer is about what
-// was restored, anything else is about this test.
-func refused(err error, patience time.Duration) error {
-	var answer *pgconn.PgError
-	switch {
-	case errors.As(err, &answer) && answer.Code == "57014": // query_canceled
-		return probe.Unable(holdfast.Timeout, "an assertion took longer than %v: see the setting assertion_timeout", patience)
-	case errors.As(err, &answer):
-		return probe.Faulty(holdfast.Assertion, "%s", probe.OneLine(answer.Message))
-	}
-	return probe.Unable(probe.ReasonOf(err), "ask the scratch cluster: %w", err)
 }

@@ -171,7 +171,7 @@ func TestLeavesNoTrace(t *testing.T) {
 	before := listing(t, dir)
 	for name, settings := range map[string]map[string]any{
 		"postgres.dump":       dumpOf(dir, map[string]any{"pattern": "a.*"}),
-		"postgres.restore":    dumpOf(dir, map[string]any{"pattern": "a.*", "dump": "random"}),
+		"postgres.restore":    dumpOf(dir, map[string]any{"pattern": "a.*", "point": "random"}),
 		"postgres.basebackup": {"directory": dir, "pattern": "base.*"},
 	} {
 		o, err := observe(t, name, settings, nil)

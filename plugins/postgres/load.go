@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres/scratchpg"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 // loading is one dump on its way into a scratch cluster.
@@ -24,9 +24,9 @@ type loading struct {
 	dump      dump
 	holds     content
 	cluster   *scratchpg.Cluster
-	dir       string   // of the cluster
-	version   string   // of the cluster: "15.18"
-	tolerated []string // errors that do not count
+	dir       string // of the cluster
+	version   string // of the cluster: "15.18"
+	tolerated *scratch.Tolerated
 }
 
 // restored is the database that a dump of one database goes into.
@@ -162,9 +162,7 @@ func (l *loading) judge(out probe.Output) error {
 		if !strings.Contains(said, "ERROR:") && !strings.Contains(said, "FATAL:") && !strings.Contains(said, ": error: ") {
 			continue
 		}
-		if slices.ContainsFunc(l.Tolerate, func(text string) bool { return strings.Contains(said, text) }) {
-			l.tolerated = append(l.tolerated, said)
-		} else {
+		if !l.tolerated.Passes(said) {
 			counted = append(counted, said)
 		}
 	}
@@ -179,7 +177,7 @@ func (l *loading) judge(out probe.Output) error {
 	case len(counted) > 0:
 		return &probe.Fault{Reason: holdfast.Assertion, Raw: all,
 			Text: fmt.Sprintf("%s does not restore: %s", probe.Clip(l.dump.name, 100), l.hint(probe.Clip(counted[0], 200)))}
-	case out.ExitCode != 0 && (l.strict() || len(l.tolerated) == 0):
+	case out.ExitCode != 0 && (l.strict() || !l.tolerated.Any()):
 		return &probe.Fault{Reason: holdfast.Assertion, Raw: all, Text: fmt.Sprintf("the restore ended with exit code %d: %s", out.ExitCode, probe.Clip(all, 200))}
 	}
 	return nil

@@ -31,4 +31,7 @@ type Request struct {
 	Settings holdfast.Settings // decode with Decode
 	Scratch  string            // a folder of this check's own, emptied afterwards; "" where the probe does not write
 	Tools    map[string]string // program → absolute path, as the agent's policy found them
+	// Protected are the paths of sources, copies and databases of this host, as far as
+	// its agent knows them: nothing is ever restored in, on or above one.
+	Protected []string
 }

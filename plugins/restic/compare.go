@@ -3,7 +3,6 @@ package restic
 import (
 	"context"
 	"io"
-	"os"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
@@ -15,42 +14,40 @@ import (
 // not ask restic to verify its own work: dump reads each chunk through the index,
 // decrypts it and checks its SHA-256 against the snapshot's tree, and the
 // comparison with the restored file is made here.
-func (t test) compare(ctx context.Context, p restoration, target string) error {
-	if err := scratch.LetIn(target); err != nil {
-		return probe.Unable("", "read what was restored: %w", err)
-	}
-	root, err := os.OpenRoot(target)
+// It returns what came back, without what is tolerated.
+func (t test) compare(ctx context.Context, p restoration, target string, tolerated *scratch.Tolerated) (came scratch.Tally, err error) {
+	c, err := scratch.Compare(target, tolerated)
 	if err != nil {
-		return probe.Faulty(holdfast.Empty, "restic ended well and restored nothing")
+		return came, err
 	}
-	defer root.Close()
-	if p.sample != nil {
-		for _, n := range p.sample {
-			err := t.stream(ctx, func(content io.Reader) error { return scratch.SameFile(root, n.Path, n.Size, content) }, "dump", "--", p.snapshot.ID, n.Path)
-			if err != nil {
-				return err
-			}
-		}
-	} else {
-		err := t.stream(ctx, func(archive io.Reader) error { return scratch.SameTree(root, archive) }, "dump", "--archive=tar", "--", p.snapshot.ID, "/")
+	defer c.Close()
+	for _, n := range p.sample {
+		err := t.stream(ctx, func(content io.Reader) error { return c.File(n.Path, n.Size, content) }, "dump", "--", p.snapshot.ID, n.Path)
 		if err != nil {
-			return err
+			return came, err
 		}
 	}
-	found, err := scratch.Count(target)
+	if p.sample == nil {
+		if err := t.stream(ctx, c.Tree, "dump", "--archive=tar", "--", p.snapshot.ID, "/"); err != nil {
+			return came, err
+		}
+	}
+	found, err := c.Found()
 	if err != nil {
-		return probe.Unable("", "count what was restored: %w", err)
+		return came, err
 	}
-	if found.Files != p.expect.Files || found.Bytes != p.expect.Bytes {
-		return probe.Faulty(holdfast.Assertion, "%d files with %d bytes were restored, the snapshot lists %d with %d", found.Files, found.Bytes, p.expect.Files, p.expect.Bytes)
+	came = c.Less(p.expect)
+	switch {
+	case found.Files != p.expect.Files || found.Bytes != p.expect.Bytes:
+		return came, probe.Faulty(holdfast.Assertion, "%d files with %d bytes were restored, the snapshot lists %d with %d", found.Files, found.Bytes, p.expect.Files, p.expect.Bytes)
+	case p.sample != nil:
+		return came, nil
+	case found.Folders != p.expect.Folders || found.Links != p.expect.Links:
+		return came, probe.Faulty(holdfast.Assertion, "%d folders and %d links were restored, the snapshot lists %d and %d", found.Folders, found.Links, p.expect.Folders, p.expect.Links)
+	case tolerated.Any(): // what is tolerated does not come out of stats
+		return came, nil
 	}
-	if p.sample != nil {
-		return nil
-	}
-	if found.Folders != p.expect.Folders || found.Links != p.expect.Links {
-		return probe.Faulty(holdfast.Assertion, "%d folders and %d links were restored, the snapshot lists %d and %d", found.Folders, found.Links, p.expect.Folders, p.expect.Links)
-	}
-	return t.sameAsStats(ctx, p, found)
+	return came, t.sameAsStats(ctx, p, found)
 }
 
 // sameAsStats compares the numbers with those stats gives, which counts anew.

@@ -1,13 +1,9 @@
 package restic
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,10 +17,12 @@ type restoreProbe struct{}
 // restoreSettings are the settings of restic.restore.
 type restoreSettings struct {
 	Source
-	Snapshot       string         `json:"snapshot,omitempty" jsonschema:"which snapshot to restore: latest (the default) or random"`
-	Scratch        string         `json:"scratch,omitempty" jsonschema:"absolute folder to restore into, which takes a folder of this test's own; default: the agent's scratch"`
-	TargetBytesMax holdfast.Bytes `json:"target_bytes_max,omitempty" jsonschema:"restore at most this much: of a larger snapshot a sample of whole files"`
+	scratch.Sampling
 }
+
+// memory is what restic and the comparison take of a repository of usual size; the
+// index of a large one takes some 100 MiB more for each TiB.
+const memory = 256 << 20
 
 func (restoreProbe) Describe() probe.Description {
 	return probe.Description{
@@ -44,78 +42,25 @@ func (restoreProbe) Observe(ctx context.Context, r probe.Request) (probe.Observa
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	switch settings.Snapshot = cmp.Or(settings.Snapshot, "latest"); {
-	case settings.Snapshot != "latest" && settings.Snapshot != "random":
-		return probe.Observation{}, fmt.Errorf("setting \"snapshot\": %q is neither latest nor random", settings.Snapshot)
-	case settings.TargetBytesMax < 0:
-		return probe.Observation{}, errors.New(`setting "target_bytes_max": it is negative`)
+	if err := settings.Sampling.Validate(); err != nil {
+		return probe.Observation{}, err
 	}
 	repo, err := open(settings.Source, r)
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	root, err := scratch.Root(cmp.Or(settings.Scratch, r.Scratch), repo.folders()...)
+	place, err := settings.Open(ctx, r, memory, repo.folders()...)
 	if err != nil {
 		return probe.Observation{}, err
 	}
-	t := test{repository: repo, settings: settings, scratch: root, check: r.Check}
-	return probe.Confirm(ctx, t.run)
+	return probe.Confirm(ctx, test{repository: repo, settings: settings, place: place}.run)
 }
 
 // test is one restore test.
 type test struct {
 	*repository
 	settings restoreSettings
-	scratch  string
-	check    string
-}
-
-// run restores once into a workspace of its own, which is gone when it returns.
-func (t test) run(ctx context.Context) (o probe.Observation, err error) {
-	if o, err = t.describe(ctx); err != nil {
-		return o, err
-	}
-	list, err := t.snapshots(ctx)
-	if err != nil {
-		return o, err
-	}
-	seed := rand.Text()
-	s := list[0]
-	if t.settings.Snapshot == "random" {
-		s = list[choose(seed, len(list))]
-		o.Facts["seed"] = seed
-	}
-	o.Facts["snapshot"] = s.ID
-
-	probe.Progress(ctx, "list", 0, 0)
-	sample := newSample(seed, t.settings.TargetBytesMax)
-	holds, err := t.contents(ctx, s, sample.offer)
-	if err != nil {
-		return o, err
-	}
-	if holds.Files == 0 {
-		return o, probe.Faulty(holdfast.Empty, "snapshot %s of %s holds no file", s.short(), s.at().Format(time.RFC3339))
-	}
-	plan := restoration{snapshot: s, expect: holds, coverage: 1}
-	if max := int64(t.settings.TargetBytesMax); max > 0 && holds.Bytes > max {
-		o.Facts["seed"] = seed
-		plan.sample = sample.picked()
-		if plan.expect = plan.sampleTally(); plan.expect.Files == 0 {
-			return o, probe.Unable(holdfast.TooSmall, "target_bytes_max %v is smaller than every file of snapshot %s", t.settings.TargetBytesMax, s.short())
-		}
-		plan.coverage = float64(plan.expect.Bytes) / float64(holds.Bytes)
-	}
-
-	ws, err := scratch.New(t.scratch, t.check)
-	if err != nil {
-		return o, probe.Unable("", "scratch: %w", err)
-	}
-	defer func() {
-		if e := ws.Remove(); e != nil { // restored data lying about is worth an alarm of its own
-			o, err = probe.Observation{}, probe.Unable("", "empty scratch: %w", e)
-		}
-	}()
-	return t.restore(ctx, o, plan, ws.Data())
+	place    *scratch.Place
 }
 
 // restoration is what one test restores.
@@ -126,66 +71,87 @@ type restoration struct {
 	coverage float64
 }
 
-func (p restoration) sampleTally() scratch.Tally {
-	var sum scratch.Tally
-	for _, n := range p.sample {
-		sum.Files, sum.Bytes = sum.Files+1, sum.Bytes+n.Size
+// run restores once.
+func (t test) run(ctx context.Context) (probe.Observation, error) {
+	o, err := t.describe(ctx)
+	if err != nil {
+		return o, err
 	}
-	return sum
+	p, err := t.plan(ctx, &o)
+	if err != nil {
+		return o, err
+	}
+	err = t.place.Restore(ctx, p.expect, func(ctx context.Context, dir string) error { return t.restore(ctx, &o, p, dir) })
+	return o, err
 }
 
-func (t test) restore(ctx context.Context, o probe.Observation, p restoration, target string) (probe.Observation, error) {
+// plan chooses a snapshot and what of it is restored.
+func (t test) plan(ctx context.Context, o *probe.Observation) (restoration, error) {
+	list, err := t.snapshots(ctx)
+	if err != nil {
+		return restoration{}, err
+	}
+	seed := scratch.NewSeed()
+	s := list[t.settings.Pick(seed, len(list), o.Facts)]
+	o.Facts["snapshot"] = s.ID
+
+	probe.Progress(ctx, "list", 0, 0)
+	sample := scratch.NewSample[node](seed, t.settings.TargetBytesMax)
+	holds, err := t.contents(ctx, s, func(n node) {
+		if n.Type == "file" {
+			sample.Offer(n.Path, n.Size, n)
+		}
+	})
+	p := restoration{snapshot: s, expect: holds, coverage: 1}
+	switch {
+	case err != nil:
+		return p, err
+	case holds.Files == 0:
+		return p, probe.Faulty(holdfast.Empty, "snapshot %s of %s holds no file", s.short(), s.at().Format(time.RFC3339))
+	case t.settings.Exceeded(holds.Bytes):
+		o.Facts["seed"] = string(seed)
+		p.sample, p.expect = sample.Picked()
+		if len(p.sample) == 0 {
+			return p, probe.Unable(holdfast.TooSmall, "target_bytes_max %v is smaller than every file of snapshot %s", t.settings.TargetBytesMax, s.short())
+		}
+		p.coverage = float64(p.expect.Bytes) / float64(holds.Bytes)
+	}
+	return p, nil
+}
+
+// restore restores into target, compares, and says what was restored.
+func (t test) restore(ctx context.Context, o *probe.Observation, p restoration, target string) error {
 	args := []string{"restore", "--target=" + target}
 	for _, n := range p.sample {
 		args = append(args, "--include="+literal(n.Path))
 	}
-	guarded, stop := scratch.Watch(ctx, filepath.Dir(target), p.expect)
-	defer stop()
-	if err := context.Cause(guarded); err != nil && ctx.Err() == nil {
-		return o, err
-	}
 	probe.Progress(ctx, "restore", 0, p.expect.Bytes)
 	started := time.Now()
-	out, err := t.exec(guarded, nil, append(args, "--", p.snapshot.ID)...)
+	out, err := t.exec(ctx, nil, append(args, "--", p.snapshot.ID)...)
 	took := time.Since(started)
-	stop()
-	if full := context.Cause(guarded); probe.ReasonOf(full) == holdfast.TooSmall {
-		return o, full
-	}
 	if err != nil {
-		return o, err
+		return err
 	}
 	complaint := t.judge(out)
 	if complaint != nil {
 		// restic also ends with a failure where an owner or attribute could not be
 		// set. Whether the content came back is for the comparison to say.
 		if probe.ReasonOf(complaint) == holdfast.TooSmall || !strings.Contains(string(out.Stderr), "ignoring error for") {
-			return o, complaint
+			return complaint
 		}
 		o.Facts["restore_said"] = headline(said(out.Stderr))
 	}
 	probe.Progress(ctx, "compare", 0, 0)
-	if err := t.compare(ctx, p, target); err != nil {
-		if damaged(complaint) { // which says why
-			return o, complaint
-		}
-		return o, err
+	tolerated := t.settings.Tolerated()
+	came, err := t.compare(ctx, p, target, tolerated)
+	switch {
+	case err != nil && damaged(complaint): // which says why
+		return complaint
+	case err != nil:
+		return err
 	}
-	o.Restoration = &holdfast.Restoration{
-		Started:  started.UTC(),
-		Duration: holdfast.Duration(took),
-		Bytes:    holdfast.Bytes(p.expect.Bytes),
-		Files:    p.expect.Files,
-		Coverage: p.coverage,
-		Checks:   p.expect.Files,
-		Point:    p.snapshot.at(),
-	}
-	o.Summary = fmt.Sprintf("restored %d files, %v, of %s in %v; every byte compared", p.expect.Files, holdfast.Bytes(p.expect.Bytes),
-		p.snapshot.at().Format(time.RFC3339), took.Round(time.Millisecond))
-	if p.sample != nil {
-		o.Summary = fmt.Sprintf("sample, %.3g %% of the bytes: %s", 100*p.coverage, o.Summary)
-	}
-	return o, nil
+	scratch.Report{Started: started, Took: took, Files: came.Files, Bytes: came.Bytes, Coverage: p.coverage, Point: p.snapshot.at()}.Tell(o, tolerated)
+	return nil
 }
 
 // contents lists a snapshot, calls each for every entry, and counts them.
@@ -202,11 +168,6 @@ func (r *repository) contents(ctx context.Context, s snapshot, each func(node)) 
 		return err
 	}, "ls", "--json", "--", s.ID)
 	return sum, err
-}
-
-// choose picks one of n by a seed, so that a person can pick the same again.
-func choose(seed string, n int) int {
-	return int(hashOf(seed, "snapshot") % uint64(n))
 }
 
 // literal makes a path a pattern that matches only itself.

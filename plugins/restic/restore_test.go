@@ -44,7 +44,7 @@ func TestRestoreSample(t *testing.T) {
 	r := newRepo(t)
 	r.backup(t)
 	whole := int64(300_000 + 2*200_000 + 5)
-	o, err := r.observe(t, "restic.restore", map[string]any{"target_bytes_max": "250kB", "snapshot": "random"})
+	o, err := r.observe(t, "restic.restore", map[string]any{"target_bytes_max": "250kB", "point": "random"})
 	expect(t, o, err, holdfast.OK, "")
 	got := o.Restoration
 	if got == nil || got.Files == 0 || got.Bytes > 250_000 || got.Checks != got.Files || got.Coverage != float64(got.Bytes)/float64(whole) {

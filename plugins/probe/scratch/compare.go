@@ -17,9 +17,50 @@ import (
 // ErrTool ends a stream whose tool has failed: the tool's own error says why.
 var ErrTool = errors.New("the tool ended early")
 
-// SameTree compares every file, folder and link, symbolic or hard, of a tar stream
-// with what is under root.
-func SameTree(root *os.Root, archive io.Reader) error {
+// Comparison holds what was restored against the backup, which is read a second time.
+type Comparison struct {
+	root      *os.Root
+	dir       string
+	tolerated *Tolerated
+	passed    []entry
+}
+
+// entry is one of the backup, by its name below the restored folder.
+type entry struct {
+	name string
+	kind string // as Tally.Add takes it
+	size int64
+	link bool // to a file that is there under another name, too
+}
+
+// Compare begins a comparison of what was restored into a folder, of which what
+// differs and is tolerated does not count. The caller closes it. The fault says
+// empty where there is no such folder.
+func Compare(dir string, tolerated *Tolerated) (*Comparison, error) {
+	err := LetIn(dir)
+	if err == nil {
+		var root *os.Root
+		if root, err = os.OpenRoot(dir); err == nil {
+			return &Comparison{root: root, dir: dir, tolerated: tolerated}, nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, probe.Faulty(holdfast.Empty, "the restore ended well and restored nothing")
+	}
+	return nil, probe.Unable("", "read what was restored: %w", err)
+}
+
+// Close ends the comparison.
+func (c *Comparison) Close() error { return c.root.Close() }
+
+// Exists reports whether anything restored matches a pattern, as a shell would.
+func (c *Comparison) Exists(pattern string) bool {
+	found, err := fs.Glob(c.root.FS(), path.Clean(pattern))
+	return err == nil && len(found) > 0
+}
+
+// Tree compares every file, folder and link, symbolic or hard, of a tar stream.
+func (c *Comparison) Tree(archive io.Reader) error {
 	in := tar.NewReader(archive)
 	for {
 		h, err := in.Next()
@@ -29,25 +70,73 @@ func SameTree(root *os.Root, archive io.Reader) error {
 		if err != nil {
 			return readError(err)
 		}
-		name := path.Clean(strings.TrimPrefix(h.Name, "/"))
+		e := entry{name: path.Clean(strings.TrimPrefix(h.Name, "/")), size: h.Size}
 		switch h.Typeflag {
 		case tar.TypeReg:
-			err = SameFile(root, name, h.Size, in)
+			e.kind = "file"
+			err = sameFile(c.root, e.name, h.Size, in)
 		case tar.TypeLink:
-			err = sameInode(root, name, path.Clean(strings.TrimPrefix(h.Linkname, "/")))
+			of := path.Clean(strings.TrimPrefix(h.Linkname, "/"))
+			if info, err := c.root.Lstat(of); err == nil {
+				e.size = info.Size()
+			}
+			e.kind, e.link = "file", true
+			err = sameInode(c.root, e.name, of)
 		case tar.TypeSymlink:
-			if to, e := root.Readlink(name); e != nil || to != h.Linkname {
-				err = probe.Faulty(holdfast.Assertion, "%.200q is not the link to %.200q that the backup holds", name, h.Linkname)
+			e.kind = "symlink"
+			if to, e2 := c.root.Readlink(e.name); e2 != nil || to != h.Linkname {
+				err = probe.Faulty(holdfast.Assertion, "%.200q is not the link to %.200q that the backup holds", e.name, h.Linkname)
 			}
 		case tar.TypeDir:
-			if info, e := root.Lstat(name); e != nil || !info.IsDir() {
-				err = probe.Faulty(holdfast.Assertion, "%.200q was not restored as a folder", name)
+			e.kind = "dir"
+			if info, e2 := c.root.Lstat(e.name); e2 != nil || !info.IsDir() {
+				err = probe.Faulty(holdfast.Assertion, "%.200q was not restored as a folder", e.name)
 			}
 		}
-		if err != nil {
+		if err := c.judge(e, err); err != nil {
 			return err
 		}
 	}
+}
+
+// File compares one file with its content in the backup.
+func (c *Comparison) File(name string, size int64, content io.Reader) error {
+	name = path.Clean(strings.TrimPrefix(name, "/"))
+	return c.judge(entry{name: name, kind: "file", size: size}, sameFile(c.root, name, size, content))
+}
+
+// judge lets a difference pass that is tolerated.
+func (c *Comparison) judge(e entry, err error) error {
+	if !probe.IsFault(err, holdfast.Assertion) || !c.tolerated.Passes(err.Error()) {
+		return err
+	}
+	c.passed = append(c.passed, e)
+	return nil
+}
+
+// Found counts what was restored: every entry that was let pass as the backup has it,
+// so that the count must be the backup's.
+func (c *Comparison) Found() (Tally, error) {
+	found, err := Count(c.dir)
+	if err != nil {
+		return found, probe.Unable("", "count what was restored: %w", err)
+	}
+	for _, e := range c.passed {
+		if info, err := c.root.Lstat(e.name); err == nil {
+			found.put(kindOf(info.Mode()), info.Size(), e.link, -1)
+		}
+		found.put(e.kind, e.size, e.link, +1)
+	}
+	return found, nil
+}
+
+// Less returns a tally of the backup without what was let pass: what was really
+// restored.
+func (c *Comparison) Less(backup Tally) Tally {
+	for _, e := range c.passed {
+		backup.put(e.kind, e.size, e.link, -1)
+	}
+	return backup
 }
 
 // sameInode tells whether a hard link was restored as one: the file it is of was
@@ -69,9 +158,8 @@ func readError(err error) error {
 	return probe.Unable("", "read the backup: %w", err)
 }
 
-// SameFile compares one restored file with its content in the backup.
-func SameFile(root *os.Root, name string, size int64, content io.Reader) error {
-	name = path.Clean(strings.TrimPrefix(name, "/"))
+// sameFile compares one restored file with its content in the backup.
+func sameFile(root *os.Root, name string, size int64, content io.Reader) error {
 	info, err := root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

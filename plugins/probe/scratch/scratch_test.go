@@ -26,7 +26,7 @@ func TestRoot(t *testing.T) {
 		{at("scratch"), at("repo"), ""},
 		{at("scratch"), at("missing"), ""},
 		{"scratch", at("repo"), "not an absolute folder"},
-		{at("missing"), at("repo"), "no such file"},
+		{at("missing"), at("repo"), "there is no"},
 		{at("repo"), at("repo"), "lies in"},
 		{at("repo/data"), at("repo"), "lies in"},
 		{at("link/data"), at("repo"), "lies in"},
@@ -34,7 +34,7 @@ func TestRoot(t *testing.T) {
 		{dir, at("repo"), "holds"},
 		{at("repo"), at("link/data"), "holds"},
 	} {
-		got, err := scratch.Root(c.dir, at("other"), c.away)
+		got, err := scratch.Root(t.Context(), c.dir, at("other"), c.away)
 		if c.want == "" && (err != nil || got != c.dir) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s away from %s: got %q, %v, want %q", c.dir, c.away, got, err, c.want)
 		}

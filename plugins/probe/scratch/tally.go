@@ -31,13 +31,40 @@ func (t *Tally) Add(kind string, size int64) {
 	}
 }
 
+// put adds an entry with its bytes once, n times; a further link to a file adds none.
+func (t *Tally) put(kind string, size int64, link bool, n int64) {
+	var one Tally
+	one.Add(kind, size)
+	if !link {
+		one.OnceBytes = one.Bytes
+	}
+	t.Files += n * one.Files
+	t.Bytes += n * one.Bytes
+	t.Folders += n * one.Folders
+	t.Links += n * one.Links
+	t.Others += n * one.Others
+	t.OnceBytes += n * one.OnceBytes
+}
+
+// kindOf names a type as Add takes it.
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "file"
+	case mode.IsDir():
+		return "dir"
+	case mode&fs.ModeSymlink != 0:
+		return "symlink"
+	}
+	return ""
+}
+
 // Entries is how many there are of every type.
 func (t Tally) Entries() int64 { return t.Files + t.Folders + t.Links + t.Others }
 
 // Count counts what lies under a folder, without the folder itself.
 func Count(dir string) (Tally, error) {
 	var sum Tally
-	type inode struct{ dev, ino uint64 }
 	seen := map[inode]bool{} // of files with several links only
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == dir {
@@ -47,26 +74,21 @@ func Count(dir string) (Tally, error) {
 		if err != nil {
 			return err
 		}
-		switch mode := info.Mode(); {
-		case mode.IsRegular():
-			sum.Add("file", info.Size())
-			st, ok := info.Sys().(*syscall.Stat_t)
-			if !ok {
-				return fmt.Errorf("%s: no inode", p)
-			}
-			id := inode{uint64(st.Dev), st.Ino}
-			if st.Nlink == 1 || !seen[id] {
-				sum.OnceBytes += info.Size()
-			}
-			if st.Nlink > 1 {
-				seen[id] = true
-			}
-		case mode.IsDir():
-			sum.Add("dir", 0)
-		case mode&fs.ModeSymlink != 0:
-			sum.Add("symlink", 0)
-		default:
-			sum.Add("", 0)
+		kind := kindOf(info.Mode())
+		sum.Add(kind, info.Size())
+		if kind != "file" {
+			return nil
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return fmt.Errorf("%s: no inode", p)
+		}
+		id := inode{uint64(st.Dev), st.Ino}
+		if st.Nlink == 1 || !seen[id] {
+			sum.OnceBytes += info.Size()
+		}
+		if st.Nlink > 1 {
+			seen[id] = true
 		}
 		return nil
 	})

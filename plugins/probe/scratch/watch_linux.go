@@ -2,6 +2,7 @@ package scratch
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,12 @@ import (
 
 // Watch returns a context that ends where a restore finds or takes more room than
 // it should: at the start, where a fifth more than expected does not fit into
-// nine tenths of the free space; later, where it has written more than that. Progress
-// is told in between. stop ends the watching and waits for it. The cause says
-// too-small: a scratch disk that is full is no test of the backup.
+// nine tenths of the free space; later, where it has written more than that. The cause
+// says too-small: a scratch disk that is full is no test of the backup. What was
+// written is told as progress while the last word on it is that phase "restore" has
+// begun; whoever tells how far it is knows better. From phase "compare" on nothing is
+// written, and what is there too much is for the comparison to say. stop ends the
+// watching and waits for it.
 func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// Each entry may take a block beyond its bytes.
@@ -28,6 +32,12 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 		cancel(probe.Unable(holdfast.TooSmall, "scratch has %v free, a restore of %v needs %v and a tenth to spare", holdfast.Bytes(free), holdfast.Bytes(expect.Bytes), holdfast.Bytes(limit)))
 		return ctx, func() {}
 	}
+	var restoring, comparing atomic.Bool
+	guarded := probe.WithProgress(ctx, func(p holdfast.Phase) {
+		restoring.Store(p.Name == restorePhase && p.Done == 0)
+		comparing.Store(comparing.Load() || p.Name == comparePhase)
+		probe.Progress(ctx, p.Name, p.Done, p.Total)
+	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -39,8 +49,11 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 			}
 			began := time.Now()
 			used, err := Count(dir)
-			if err == nil {
-				probe.Progress(ctx, "restore", used.OnceBytes, expect.Bytes)
+			if err == nil && restoring.Load() {
+				probe.Progress(ctx, restorePhase, used.OnceBytes, expect.Bytes)
+			}
+			if comparing.Load() {
+				return
 			}
 			if err == nil && used.OnceBytes > limit {
 				cancel(probe.Unable(holdfast.TooSmall, "the restore has written %v, %v were expected", holdfast.Bytes(used.OnceBytes), holdfast.Bytes(expect.Bytes)))
@@ -48,11 +61,17 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 			pause = max(min(2*pause, time.Second), 20*time.Since(began)) // a large tree takes long to count
 		}
 	}()
-	return ctx, func() {
+	return guarded, func() {
 		cancel(nil)
 		<-done
 	}
 }
+
+// The phases that mean something here.
+const (
+	restorePhase = "restore"
+	comparePhase = "compare"
+)
 
 // freeBytes is the room a user without privileges has on dir's file system.
 func freeBytes(dir string) (int64, error) {
