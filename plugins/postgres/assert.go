@@ -129,7 +129,6 @@ func (l *loading) sizes(ctx context.Context, conn *pgx.Conn, o *probe.Observatio
 		holdfast.Measure{Name: "tables", Value: float64(tables)},
 		holdfast.Measure{Name: "rows", Value: float64(l.holds.rows)},
 		holdfast.Measure{Name: "content_bytes", Value: float64(l.holds.bytes), Unit: "bytes"},
-		holdfast.Measure{Name: "databases_bytes", Value: float64(size), Unit: "bytes"},
-		holdfast.Measure{Name: "tolerated_errors", Value: float64(len(l.tolerated))})
+		holdfast.Measure{Name: "databases_bytes", Value: float64(size), Unit: "bytes"})
 	return nil
 }
