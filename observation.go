@@ -159,6 +159,7 @@ type Description struct {
 	Reasons    []Reason   `json:"reasons"`          // those it can give
 	Target     []string   `json:"target"`           // settings that name the thing observed; empty: the agent's host
 	Secret     []string   `json:"secret,omitempty"` // settings that name the files of the secret that opens it; empty: none does, or it cannot be told
+	Paths      []string   `json:"paths,omitempty"`  // settings that name data, copies or their source on the agent's host: nothing is ever restored in, on or above them
 }
 
 // TargetOf names the thing that a check with these settings observes, like
@@ -178,6 +179,28 @@ func (d *Description) TargetOf(s Settings) string {
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+// PathsOf returns the absolute paths of this host that a check with these settings
+// reads data at: the values of the settings in Paths, lists of texts among them.
+func (d *Description) PathsOf(s Settings) []string {
+	var values map[string]any
+	if s == "" || json.Unmarshal([]byte(s), &values) != nil {
+		return nil
+	}
+	var paths []string
+	for _, name := range d.Paths {
+		list, ok := values[name].([]any)
+		if !ok {
+			list = []any{values[name]}
+		}
+		for _, v := range list {
+			if path, ok := v.(string); ok && strings.HasPrefix(path, "/") {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
 }
 
 // Privileges is what a probe must be allowed to do. A probe that needs any of the

@@ -1,6 +1,7 @@
 package holdfast_test
 
 import (
+	"slices"
 	"testing"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -22,6 +23,21 @@ func TestTargetOf(t *testing.T) {
 		d := holdfast.Description{Name: c.probe, Target: c.target}
 		if got := d.TargetOf(c.settings); got != c.want {
 			t.Errorf("%s %s: got %q, want %q", c.probe, c.settings, got, c.want)
+		}
+	}
+}
+
+func TestPathsOf(t *testing.T) {
+	d := holdfast.Description{Paths: []string{"repository", "sources", "absent"}}
+	for settings, want := range map[holdfast.Settings][]string{
+		`{"repository":"/srv/r","sources":["/a","b",7,"/c"],"other":"/x"}`: {"/srv/r", "/a", "/c"},
+		`{"repository":"sftp:host:/srv/r"}`:                                nil,
+		`{"repository":7}`:                                                 nil,
+		``:                                                                 nil,
+		`not JSON`:                                                         nil,
+	} {
+		if got := d.PathsOf(settings); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", settings, got, want)
 		}
 	}
 }

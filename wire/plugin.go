@@ -28,6 +28,9 @@ func FromDescription(d holdfast.Description) *wirepb.Description {
 	for _, name := range d.Secret {
 		m.Secret = append(m.Secret, text(name))
 	}
+	for _, name := range d.Paths {
+		m.Paths = append(m.Paths, text(name))
+	}
 	for _, r := range d.Reasons {
 		m.Reasons = append(m.Reasons, text(string(r)))
 	}
@@ -49,7 +52,7 @@ func ToDescription(m *wirepb.Description) holdfast.Description {
 			Note:    m.GetPrivileges().GetNote(),
 		},
 	}
-	d.Target, d.Secret = m.GetTarget(), m.GetSecret()
+	d.Target, d.Secret, d.Paths = m.GetTarget(), m.GetSecret(), m.GetPaths()
 	for _, r := range m.GetReasons() {
 		d.Reasons = append(d.Reasons, holdfast.Reason(r))
 	}

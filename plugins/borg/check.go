@@ -28,6 +28,7 @@ func (checkProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
 			Note: "reads the repository without a lock and writes nothing into it; writes a view of it into scratch"},
 		Target:  []string{"repository"},
+		Paths:   []string{"repository"},
 		Reasons: reasons,
 	}
 }

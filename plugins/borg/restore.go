@@ -33,6 +33,7 @@ func (restoreProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
 			Note: "reads the repository without a lock and writes nothing into it; writes a view of it and the restored files into scratch and removes them"},
 		Target:  []string{"repository"},
+		Paths:   []string{"repository"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion}, reasons...),
 	}
 }

@@ -41,6 +41,7 @@ func (*snapshots) Describe() probe.Description {
 		Cost:       holdfast.Cheap,
 		Privileges: holdfast.Privileges{Tools: []string{"btrfs"}, Note: "the scrub's result is mostly told to root alone"},
 		Target:     []string{"directory"},
+		Paths:      []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Damaged, holdfast.Assertion, holdfast.Empty, holdfast.NoMatch, holdfast.Missing,
 			holdfast.Unreachable, holdfast.Timeout, holdfast.Refused},
 	}

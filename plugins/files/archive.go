@@ -22,6 +22,7 @@ func (*archives) Describe() probe.Description {
 		Settings: probe.Schema[settings](),
 		Cost:     holdfast.IO,
 		Target:   []string{"directory"},
+		Paths:    []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Empty, holdfast.NoMatch, holdfast.Damaged, holdfast.Missing, holdfast.Unreachable,
 			holdfast.TooSmall, holdfast.Assertion, holdfast.Timeout, holdfast.Refused},
 	}

@@ -43,6 +43,7 @@ func (*restores) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Tools: []string{"tar"},
 			Note: "reads the archive; writes what is in it into scratch and removes it"},
 		Target: []string{"directory"},
+		Paths:  []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Assertion, holdfast.Damaged, holdfast.Empty, holdfast.NoMatch, holdfast.Missing,
 			holdfast.Unreachable, holdfast.Timeout, holdfast.Refused, holdfast.TooSmall, holdfast.ToolMissing},
 	}

@@ -46,6 +46,7 @@ func (*dumpProbe) Describe() probe.Description {
 		Settings: probe.Schema[Source](),
 		Cost:     holdfast.IO,
 		Target:   []string{"directory", "pattern"},
+		Paths:    []string{"directory"},
 		Reasons:  dumpReasons,
 	}
 }

@@ -43,6 +43,7 @@ func (*restoreProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Tools: serverTools,
 			Note: "starts a server in scratch, on a socket alone, and removes it; mariadbd is in /usr/sbin: name it under tools: in the agent's configuration. An agent that is root runs the server as the user " + account},
 		Target:  []string{"directory", "pattern"},
+		Paths:   []string{"directory"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion, holdfast.TooSmall, holdfast.ToolMissing}, dumpReasons...),
 	}
 }

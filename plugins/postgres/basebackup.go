@@ -37,6 +37,7 @@ func (*basebackupProbe) Describe() probe.Description {
 		Cost:       holdfast.IO,
 		Privileges: holdfast.Privileges{Tools: []string{"pg_verifybackup"}, Note: "reads the backups"},
 		Target:     []string{"directory", "pattern"},
+		Paths:      []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Empty, holdfast.NoMatch, holdfast.Damaged, holdfast.Missing, holdfast.Unreachable,
 			holdfast.Timeout, holdfast.ToolMissing, holdfast.Refused},
 	}

@@ -28,6 +28,7 @@ func (*dumpProbe) Describe() probe.Description {
 		Cost:       holdfast.IO,
 		Privileges: holdfast.Privileges{Tools: []string{"pg_restore"}, Note: "reads the dumps"},
 		Target:     []string{"directory", "pattern"},
+		Paths:      []string{"directory"},
 		Reasons:    dumpReasons,
 	}
 }

@@ -43,6 +43,7 @@ func (*restoreProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Tools: []string{"initdb", "postgres", "pg_restore", "psql"},
 			Note: "reads the dumps; runs a cluster in scratch, as user postgres where the agent is root, and so runs the SQL that the dump holds"},
 		Target:  []string{"directory", "pattern"},
+		Paths:   []string{"directory"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion, holdfast.TooSmall}, dumpReasons...),
 	}
 }

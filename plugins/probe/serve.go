@@ -132,6 +132,8 @@ func (s *server) observe(ctx context.Context, p Probe, r *wirepb.ObserveRequest)
 		Settings: holdfast.Settings(r.GetSettings()),
 		Scratch:  r.GetScratch(),
 		Tools:    r.GetTools(),
+
+		Protected: r.GetProtected(),
 	})
 	if err != nil {
 		reason := ReasonOf(err)

@@ -33,6 +33,7 @@ func (*persistenceProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Secrets: true, Tools: []string{"redis-check-rdb"},
 			Note: "asks INFO and CONFIG GET of the server; reads its files and writes nothing"},
 		Target: []string{"address", "directory"},
+		Paths:  []string{"directory"},
 		Reasons: append([]holdfast.Reason{holdfast.Empty, holdfast.Missing, holdfast.Damaged, holdfast.Assertion, holdfast.ToolMissing},
 			serverReasons...),
 	}

@@ -30,6 +30,7 @@ func (checkProbe) Describe() probe.Description {
 		Cost:       holdfast.Heavy,
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools, Note: "reads the repository; takes no lock and writes nothing"},
 		Target:     []string{"repository"},
+		Paths:      []string{"repository", "path"},
 		Reasons:    reasons,
 	}
 }

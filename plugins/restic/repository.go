@@ -34,6 +34,7 @@ func (p *repositoryProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools,
 			Note: "reads the repository; takes no lock and writes nothing"},
 		Target:  []string{"repository"},
+		Paths:   []string{"repository", "path"},
 		Reasons: append([]holdfast.Reason{holdfast.Locked}, reasons...),
 	}
 }

@@ -33,6 +33,7 @@ func (restoreProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
 			Note: "reads the repository without a lock; writes restored files into scratch and removes them"},
 		Target:  []string{"repository"},
+		Paths:   []string{"repository", "path"},
 		Reasons: append([]holdfast.Reason{holdfast.Assertion}, reasons...),
 	}
 }

@@ -41,6 +41,7 @@ func (*tree) Describe() probe.Description {
 		Settings: probe.Schema[settings](),
 		Cost:     holdfast.IO,
 		Target:   []string{"directory"},
+		Paths:    []string{"directory", "source"},
 		Reasons: []holdfast.Reason{holdfast.Damaged, holdfast.Assertion, holdfast.Empty, holdfast.Missing, holdfast.Unreachable,
 			holdfast.Timeout, holdfast.Refused},
 	}

@@ -35,6 +35,7 @@ func (*backupProbe) Describe() probe.Description {
 		Cost:       holdfast.IO,
 		Privileges: holdfast.Privileges{Tools: []string{"sqlite3"}, Note: "opens the backup read-only and immutable: no lock, no file beside it"},
 		Target:     []string{"directory", "pattern"},
+		Paths:      []string{"directory"},
 		Reasons: []holdfast.Reason{holdfast.Empty, holdfast.NoMatch, holdfast.Damaged, holdfast.Missing, holdfast.Unreachable,
 			holdfast.Assertion, holdfast.Timeout, holdfast.Refused, holdfast.ToolMissing},
 	}

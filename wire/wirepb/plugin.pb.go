@@ -114,6 +114,7 @@ type Description struct {
 	Reasons        []string               `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	Target         []string               `protobuf:"bytes,7,rep,name=target,proto3" json:"target,omitempty"` // settings that name the thing observed
 	Secret         []string               `protobuf:"bytes,8,rep,name=secret,proto3" json:"secret,omitempty"` // settings that name the files of the secret that opens it
+	Paths          []string               `protobuf:"bytes,9,rep,name=paths,proto3" json:"paths,omitempty"`   // settings that name data on the agent's host
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -204,6 +205,13 @@ func (x *Description) GetSecret() []string {
 	return nil
 }
 
+func (x *Description) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
 type Privileges struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Writes        bool                   `protobuf:"varint,1,opt,name=writes,proto3" json:"writes,omitempty"`
@@ -288,7 +296,8 @@ type ObserveRequest struct {
 	Scratch       string                 `protobuf:"bytes,4,opt,name=scratch,proto3" json:"scratch,omitempty"`                                                                       // a folder of the check's own, "" where the probe writes nothing
 	Tools         map[string]string      `protobuf:"bytes,5,rep,name=tools,proto3" json:"tools,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // program name to absolute path
 	TimeoutNs     int64                  `protobuf:"varint,6,opt,name=timeout_ns,json=timeoutNs,proto3" json:"timeout_ns,omitempty"`
-	Call          uint64                 `protobuf:"varint,7,opt,name=call,proto3" json:"call,omitempty"` // names the call to Cancel, unique within the process
+	Call          uint64                 `protobuf:"varint,7,opt,name=call,proto3" json:"call,omitempty"`          // names the call to Cancel, unique within the process
+	Protected     []string               `protobuf:"bytes,8,rep,name=protected,proto3" json:"protected,omitempty"` // paths of this host that nothing may be restored in, on or above
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +379,13 @@ func (x *ObserveRequest) GetCall() uint64 {
 		return x.Call
 	}
 	return 0
+}
+
+func (x *ObserveRequest) GetProtected() []string {
+	if x != nil {
+		return x.Protected
+	}
+	return nil
 }
 
 type CancelRequest struct {
@@ -634,7 +650,7 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"\x11wire/plugin.proto\x12\vholdfast.v1\x1a\x16wire/observation.proto\"\x11\n" +
 	"\x0fDescribeRequest\"D\n" +
 	"\x10DescribeResponse\x120\n" +
-	"\x06probes\x18\x01 \x03(\v2\x18.holdfast.v1.DescriptionR\x06probes\"\xfd\x01\n" +
+	"\x06probes\x18\x01 \x03(\v2\x18.holdfast.v1.DescriptionR\x06probes\"\x93\x02\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bobserves\x18\x02 \x01(\tR\bobserves\x12'\n" +
@@ -645,14 +661,15 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"privileges\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x16\n" +
 	"\x06target\x18\a \x03(\tR\x06target\x12\x16\n" +
-	"\x06secret\x18\b \x03(\tR\x06secret\"\x82\x01\n" +
+	"\x06secret\x18\b \x03(\tR\x06secret\x12\x14\n" +
+	"\x05paths\x18\t \x03(\tR\x05paths\"\x82\x01\n" +
 	"\n" +
 	"Privileges\x12\x16\n" +
 	"\x06writes\x18\x01 \x01(\bR\x06writes\x12\x18\n" +
 	"\asecrets\x18\x02 \x01(\bR\asecrets\x12\x18\n" +
 	"\acommand\x18\x03 \x01(\bR\acommand\x12\x14\n" +
 	"\x05tools\x18\x04 \x03(\tR\x05tools\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\"\x9d\x02\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\"\xbb\x02\n" +
 	"\x0eObserveRequest\x12\x14\n" +
 	"\x05probe\x18\x01 \x01(\tR\x05probe\x12\x14\n" +
 	"\x05check\x18\x02 \x01(\tR\x05check\x12\x1a\n" +
@@ -661,7 +678,8 @@ const file_wire_plugin_proto_rawDesc = "" +
 	"\x05tools\x18\x05 \x03(\v2&.holdfast.v1.ObserveRequest.ToolsEntryR\x05tools\x12\x1d\n" +
 	"\n" +
 	"timeout_ns\x18\x06 \x01(\x03R\ttimeoutNs\x12\x12\n" +
-	"\x04call\x18\a \x01(\x04R\x04call\x1a8\n" +
+	"\x04call\x18\a \x01(\x04R\x04call\x12\x1c\n" +
+	"\tprotected\x18\b \x03(\tR\tprotected\x1a8\n" +
 	"\n" +
 	"ToolsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -43,9 +43,11 @@ func testDescribe(t *testing.T, p probe.Probe) {
 		}
 	}
 	schema := resolve(t, d.Settings).Schema()
-	for _, name := range d.Target {
-		if schema.Properties[name] == nil {
-			t.Errorf("Target has %q, which is not a setting", name)
+	for field, names := range map[string][]string{"Target": d.Target, "Secret": d.Secret, "Paths": d.Paths} {
+		for _, name := range names {
+			if schema.Properties[name] == nil {
+				t.Errorf("%s has %q, which is not a setting", field, name)
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (newest) Describe() probe.Description {
 		Cost:     holdfast.Cheap,
 		Reasons:  []holdfast.Reason{holdfast.Missing, holdfast.Empty},
 		Target:   []string{"folder"}, // settings that name the thing observed: checks of one thing make one alert
+		Paths:    []string{"folder"}, // settings that name data of the host: no restore test ever writes there
 	}
 }
 
