@@ -34,15 +34,15 @@ func manyDescribed(t testing.TB, n int) *estate {
 	return e
 }
 
-// TestManyDatasets: 10,000 services are pages of at most 100 rows, and the rest is
+// TestManyDatasets: 10,000 services are pages of so many rows, and the rest is
 // one link away.
 func TestManyDatasets(t *testing.T) {
 	h := handler(t, manyDescribed(t, 10000))
-	if rows := rowsOf(t, h, "/data"); len(rows) != 100 {
-		t.Errorf("datasets: got %d rows, want 100", len(rows))
+	if rows := rowsOf(t, h, "/data"); len(rows) != 50 {
+		t.Errorf("datasets: got %d rows, want 50", len(rows))
 	}
-	if rows := rowsOf(t, h, "/data?from=9900&sort=size"); len(rows) != 100 {
-		t.Errorf("datasets from 9900: got %d rows, want 100", len(rows))
+	if rows := rowsOf(t, h, "/data?from=9900&sort=size"); len(rows) != 50 {
+		t.Errorf("datasets from 9900: got %d rows, want 50", len(rows))
 	}
 	for _, target := range []string{"/paths", "/paths?view=list", "/data"} {
 		if size := len(text(t, ask(t, h, "viewer", "GET", target, ""))); size > 1<<20 {

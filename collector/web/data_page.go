@@ -13,7 +13,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-const datasetsShown = 100 // on one page
+const datasetsShown = 50 // on one page
 
 // dataView answers: is every dataset protected, fresh, off-site, unaltered, and has
 // it been restored?

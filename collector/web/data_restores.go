@@ -16,6 +16,7 @@ const (
 	usualRestores = 10
 	fewRestores   = 3
 	muchSlower    = 1.2
+	restoresDrawn = 20 // a row
 )
 
 // addRestores fills in how long the restore tests of the rows shown took within a
@@ -39,8 +40,7 @@ func (s *server) addRestores(ctx context.Context, rows []dataRow, now time.Time)
 		if written.BIA != nil {
 			rto = written.BIA.RTO.Limit.Std()
 		}
-		row.Restores = newRestoresView(tests, rto, now)
-		row.Slower = slower(tests)
+		row.Restores, row.Slower = newRestoresView(tests[max(0, len(tests)-restoresDrawn):], rto, now), slower(tests)
 	}
 }
 

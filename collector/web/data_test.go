@@ -270,7 +270,7 @@ func TestHostileCSV(t *testing.T) {
 	}
 }
 
-// TestDataRestores: an opened row draws its restore tests of a year; a history that
+// TestDataRestores: an opened row draws its latest restore tests; a history that
 // cannot be read leaves the row.
 func TestDataRestores(t *testing.T) {
 	e := newEstate(t, at(noon))
@@ -280,7 +280,7 @@ func TestDataRestores(t *testing.T) {
 	if got := len(find(ledger(), class("dot"))); got < 5 {
 		t.Errorf("got %d dots, want one a test", got)
 	}
-	if got := words(ledger()); !strings.Contains(got, "Restore tests within a year") {
+	if got := words(ledger()); !strings.Contains(got, "Latest restore tests") {
 		t.Errorf("row says %q", got)
 	}
 	e.broken = errors.New("disk gone")
