@@ -9,9 +9,10 @@ type AlertKind string
 
 // The kinds of alert.
 const (
-	PointFailed        AlertKind = "recovery-point-failed" // a copy cannot be used: damaged, locked, wrong password …
-	PointMissed        AlertKind = "recovery-point-missed" // no new recovery point came when one was due
-	RPODue             AlertKind = "rpo-due"               // about to be breached
+	PointFailed        AlertKind = "recovery-point-failed"  // a copy cannot be used: damaged, locked, wrong password …
+	PointMissed        AlertKind = "recovery-point-missed"  // no new recovery point came when one was due
+	PointSuspect       AlertKind = "recovery-point-suspect" // one is there, and unlike those before it, or one vanished before its time
+	RPODue             AlertKind = "rpo-due"                // about to be breached
 	RPOBreached        AlertKind = "rpo-breached"
 	RTOBreached        AlertKind = "rto-breached"
 	VerificationFailed AlertKind = "verification-failed"
@@ -32,7 +33,7 @@ const (
 
 // AlertKinds lists every kind.
 var AlertKinds = []AlertKind{
-	PointFailed, PointMissed, RPODue, RPOBreached, RTOBreached, VerificationFailed, RestoreFailed, RestoreNotRun, RestoreExpired,
+	PointFailed, PointMissed, PointSuspect, RPODue, RPOBreached, RTOBreached, VerificationFailed, RestoreFailed, RestoreNotRun, RestoreExpired,
 	PathBroken, PathStale, PathUntested, NeedDegraded, NeedFailed, NeedUnknown, AgentSilent, PlanOverdue, TrainingOverdue, CertificateEnding,
 }
 

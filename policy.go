@@ -11,7 +11,19 @@ type Policy struct {
 	Void          map[string][]Rung `json:"void"`            // part of a fingerprint → the rungs its change voids
 	RestoredShare float64           `json:"restored_share"`  // coverage at which a restore counts as complete, 0–1
 	Headroom      float64           `json:"capacity_factor"` // capacity a path needs ÷ its copies' restored size
+	Anomalies     Anomalies         `json:"anomalies"`
+	Keep          Duration          `json:"keep,omitempty"` // Copy.Keep where a backup states none
 	Source        string            `json:"source,omitempty"`
+}
+
+// Anomalies says when a backup's newest recovery point differs so much from the
+// points before it that somebody should look: each is a multiple of their median, 0
+// judges nothing.
+type Anomalies struct {
+	Size    float64 `json:"size"`    // fewer bytes than this many times the median
+	Files   float64 `json:"files"`   // fewer files
+	Changed float64 `json:"changed"` // more changed, and more than Share of the whole
+	Share   float64 `json:"changed_share"`
 }
 
 // TierPolicy is what a tier asks: cadences, 0 where the rung is not required
@@ -60,6 +72,11 @@ const (
 	PartDataset = "dataset" // a substantive change that touches data
 )
 
+// PartRepository is the part of a copy's fingerprint by which its tool tells one
+// repository from another. It voids nothing: it says whose recovery points those
+// listed are.
+const PartRepository = "repository"
+
 // DefaultPolicy is the policy of JUDGEMENT.md 2, 3 and 6 (NIST SP 800-34
 // §3.5.4; DORA 11(6), 12(2)). Callers may change the value they get.
 func DefaultPolicy() Policy {
@@ -85,5 +102,6 @@ func DefaultPolicy() Policy {
 		},
 		RestoredShare: 1,
 		Headroom:      1.2,
+		Anomalies:     Anomalies{Size: 0.5, Files: 0.5, Changed: 5, Share: 0.2},
 	}
 }

@@ -85,6 +85,7 @@ type Copy struct {
 	Immutable *bool    `json:"immutable,omitempty"`
 	Offline   *bool    `json:"offline,omitempty"`
 	Encrypted *bool    `json:"encrypted,omitempty"`
+	Keep      Duration `json:"keep,omitempty"`  // how long every recovery point is kept at least; 0: not stated
 	Check     *Check   `json:"check,omitempty"` // nil: nobody looks
 	Was       string   `json:"was,omitempty"`
 }

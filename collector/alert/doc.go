@@ -26,6 +26,9 @@
 //   - recovery-point-missed: the copy is well and its check reports, but its newest
 //     point is more than twice as old as the longest gap between its newest four, and
 //     than a quarter of the RPO.
+//   - recovery-point-suspect: one is there and unlike those before it, or one vanished
+//     before its time. It is told although it may cost points only: who may still save
+//     the older points must hear of it.
 //   - rpo-due: 80 % of the RPO is used and the next point is later than that gap. A
 //     backup that keeps its rhythm is never due, however near its RPO.
 //   - restore-test-not-run: the latest try of a test ended in an error, or none was

@@ -37,7 +37,8 @@ type rule struct {
 func orderOf(code string) int { return rules[code].step }
 
 // rules holds a row for every code of package score; a test fails when one is
-// missing. Findings that cost points only wake nobody.
+// missing. Findings that cost points only wake nobody, but for a point that looks
+// wrong: who may still save the ones before it must hear of it.
 var rules = map[string]rule{
 	"copy-failed":   {1, (*derivation).copyFailed},
 	"copy-empty":    {1, (*derivation).copyFailed},
@@ -56,6 +57,11 @@ var rules = map[string]rule{
 	"test-failed":   {2, (*derivation).testFailed},
 	"zero-errors":   {3, (*derivation).errorsFound},
 	"test-degraded": {3, byCheck(holdfast.NeedDegraded)},
+
+	"changed-much":   {3, byNeed(holdfast.PointSuspect)},
+	"kept-too-short": {3, byNeed(holdfast.PointSuspect)},
+	"copy-shrunk":    {3, byNeed(holdfast.PointSuspect)},
+	"fewer-files":    {3, byNeed(holdfast.PointSuspect)},
 
 	"rpo-beyond":       {4, (*derivation).rpo},
 	"rpo-miss":         {4, (*derivation).rpo},
@@ -97,6 +103,7 @@ var rules = map[string]rule{
 	"one-offsite":       {6, nobody},
 	"one-immutable":     {6, nobody},
 	"points-unverified": {6, nobody},
+	"shared-credential": {6, nobody},
 	"rto-over-mtpd":     {6, nobody},
 	"dependency-weaker": {6, nobody},
 	"committed-rto":     {6, nobody},

@@ -108,6 +108,7 @@ type datasetDoc struct {
 type copyDoc struct {
 	where
 	Kind copyKind `json:"kind,omitempty" jsonschema:"backup: points in time; replica: follows the primary, damage included. Default: replica for probes named *.replica, else backup."`
+	Keep duration `json:"keep,omitempty" jsonschema:"How long every recovery point of a backup is kept at least: one that vanishes before is a finding, by Holdfast's own record of points. Where the tool thins out, state the age up to which it keeps every point. Default: the policy's keep."`
 	copyKeys
 }
 
@@ -236,6 +237,16 @@ type policyDoc struct {
 	Void          map[string][]rung  `json:"void,omitempty" jsonschema:"Which rungs a change voids, by part of the fingerprint: copy, tool, engine, path, site, plan, change, dataset."`
 	RestoredShare number             `json:"restored_share,omitempty" jsonschema:"Share of the data at which a restore counts as complete. Default: 1."`
 	Headroom      number             `json:"capacity_factor,omitempty" jsonschema:"Room a path needs, as a multiple of what its copies restore to. Default: 1.2."`
+	Anomalies     *anomaliesDoc      `json:"anomalies,omitempty" jsonschema:"When the newest point of a backup is so unlike those before it that somebody should look."`
+	Keep          duration           `json:"keep,omitempty" jsonschema:"How long every recovery point of a backup is kept at least, where the copy states no keep of its own. Default: not judged."`
+}
+
+type anomaliesDoc struct {
+	where
+	Size    number `json:"size,omitempty" jsonschema:"Fewer bytes than this many times the median of the ten points before it. 0: not judged. Default: 0.5."`
+	Files   number `json:"files,omitempty" jsonschema:"Fewer files than this many times their median. 0: not judged. Default: 0.5."`
+	Changed number `json:"changed,omitempty" jsonschema:"More changed bytes than this many times their median, and more than changed_share: a sign of ransomware. 0: not judged. Default: 5."`
+	Share   number `json:"changed_share,omitempty" jsonschema:"Changes up to this share of the whole are never a sign of ransomware. Default: 0.2."`
 }
 
 type tierDoc struct {

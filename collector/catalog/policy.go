@@ -41,7 +41,11 @@ func (r *resolver) policy() holdfast.Policy {
 	if d.ExpiryWarning.given() {
 		p.ExpiryWarning = d.ExpiryWarning.V
 	}
+	if d.Keep.given() {
+		p.Keep = d.Keep.V
+	}
 	r.shares(d, &p)
+	r.anomalies(d.Anomalies, &p.Anomalies)
 	r.bands(d, p.Bands)
 	return p
 }
@@ -82,6 +86,30 @@ func (r *resolver) shares(d *policyDoc, p *holdfast.Policy) {
 		if p.Headroom < 1 || p.Headroom > 100 {
 			r.add(d.Headroom.node, "capacity_factor lies between 1 and 100", "1.2 asks for a fifth more than the copies restore to")
 		}
+	}
+}
+
+// anomalies lays stated limits over the defaults.
+func (r *resolver) anomalies(d *anomaliesDoc, a *holdfast.Anomalies) {
+	if d == nil {
+		return
+	}
+	for _, x := range []struct {
+		key        string
+		doc        number
+		to         *float64
+		from, upTo float64
+	}{
+		{"size", d.Size, &a.Size, 0, 1}, {"files", d.Files, &a.Files, 0, 1},
+		{"changed", d.Changed, &a.Changed, 1, 1000}, {"changed_share", d.Share, &a.Share, 0, 1},
+	} {
+		if !x.doc.given() {
+			continue
+		}
+		if v := x.doc.V; v != 0 && v < x.from || v > x.upTo {
+			r.add(x.doc.node, fmt.Sprintf("%s lies between %g and %g", x.key, x.from, x.upTo), "0 judges nothing")
+		}
+		*x.to = x.doc.V
 	}
 }
 

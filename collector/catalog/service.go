@@ -112,6 +112,7 @@ func (s *service) datasets() {
 			copies = append(copies, renamed{name, c.Was})
 			x := s.copy(dataset, name, &c.copyKeys, c.node)
 			x.Kind = copyKindOf(&c)
+			x.Keep = s.keep(&c, x.Kind)
 			if x.Medium == "" {
 				x.Medium = primary.Medium
 			}
@@ -121,6 +122,14 @@ func (s *service) datasets() {
 		s.out.Datasets = append(s.out.Datasets, out)
 	}
 	s.checkWas(all)
+}
+
+// keep reads how long points are kept; a replica has none to keep.
+func (s *service) keep(d *copyDoc, kind holdfast.CopyKind) holdfast.Duration {
+	if d.Keep.given() && kind != holdfast.Backup {
+		s.add(d.Keep.node, fmt.Sprintf("a %s keeps no recovery points", kind), "keep belongs to a backup")
+	}
+	return d.Keep.V
 }
 
 func copyKindOf(d *copyDoc) holdfast.CopyKind {

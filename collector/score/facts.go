@@ -24,9 +24,10 @@ type Facts struct {
 
 // history is what is known of one check, in the order that says what is latest.
 type history struct {
-	seen   []entry // conclusive: ok, degraded, failed
-	errors []entry // could not tell
-	pruned int     // how many were kept when they were last pruned
+	seen   []entry    // conclusive: ok, degraded, failed
+	errors []entry    // could not tell
+	past   pastPoints // what the entries that were looked at for pruning list
+	pruned int        // how many were kept when they were last pruned
 }
 
 // entry is an observation, and the latest of those that said the same after it.

@@ -53,6 +53,7 @@ func (j *judge) pathBase(s *service, p *path, tier int) *base {
 	b.room = j.roomFor(p, b.points)
 	b.measured = j.measure(b, p)
 	j.skewItems(b, s, p)
+	j.addOddities(b, p)
 	j.papersMissing(b, s, p)
 	if !j.observedAnything(s, p) {
 		b.add(j.finding(codeUnobserved, s.Name+"/"+p.Name, "nothing about path "+p.Name+" was ever observed"))
@@ -84,6 +85,7 @@ func (j *judge) papersMissing(b *base, s *service, p *path) {
 type serviceBase struct {
 	items    []*item
 	verified map[string]verification // by copy, "SERVICE/DATASET/COPY"
+	odd      map[string][]*item      // what is odd about a copy, likewise
 	bia      map[int]reviewed        // by tier
 	paths    map[[2]int]*base        // by path and tier
 }
@@ -98,6 +100,7 @@ type verification struct {
 	last, clean time.Time
 	scope       float64
 	errors      int64
+	checked     time.Time // newest point that a complete restore found good by its content
 	restored    time.Time
 	took        holdfast.Duration
 	coverage    float64
@@ -109,15 +112,17 @@ func (j *judge) serviceBase(s *service) *serviceBase {
 	if sb := j.services[s.index]; sb != nil {
 		return sb
 	}
-	sb := &serviceBase{verified: map[string]verification{}, bia: map[int]reviewed{}, paths: map[[2]int]*base{}}
+	sb := &serviceBase{verified: map[string]verification{}, odd: map[string][]*item{}, bia: map[int]reviewed{}, paths: map[[2]int]*base{}}
 	j.services[s.index] = sb
 	j.verifications(sb, s)
 	j.structureItems(sb, s)
+	j.anomalies(sb, s)
 	return sb
 }
 
 // verifications gathers what every check told of every copy's integrity.
 func (j *judge) verifications(sb *serviceBase, s *service) {
+	share := j.m.restoredShare()
 	for i := range s.Datasets {
 		d := &s.Datasets[i]
 		for k := range d.Copies {
@@ -125,12 +130,12 @@ func (j *judge) verifications(sb *serviceBase, s *service) {
 			ref := holdfast.CopyRef{Dataset: d.Name, Copy: c.Name}
 			var v verification
 			if own := j.checkOf(c); own != nil {
-				v.hear(eventsOf(j.sight(own).seen), "", ref, true)
+				v.hear(eventsOf(j.sight(own).seen), "", ref, true, share)
 			}
 			for n := range s.paths {
 				for _, t := range s.paths[n].tests {
 					if t.Dataset == "" || t.Dataset == d.Name {
-						v.hear(eventsOf(j.sight(t.check).seen), s.paths[n].Name, ref, restoresFrom(&s.paths[n], ref))
+						v.hear(eventsOf(j.sight(t.check).seen), s.paths[n].Name, ref, restoresFrom(&s.paths[n], ref), share)
 					}
 				}
 			}
@@ -149,7 +154,7 @@ func restoresFrom(p *path, ref holdfast.CopyRef) bool {
 }
 
 // hear takes in what one check's tests told of a copy; path is whose test it is.
-func (v *verification) hear(events []event, path string, ref holdfast.CopyRef, restores bool) {
+func (v *verification) hear(events []event, path string, ref holdfast.CopyRef, restores bool, share float64) {
 	for _, e := range events {
 		named := e.Restoration != nil && e.Restoration.Copy != ""
 		if named && e.Restoration.Copy != ref.String() || !named && !restores {
@@ -163,6 +168,9 @@ func (v *verification) hear(events []event, path string, ref holdfast.CopyRef, r
 		}
 		if e.Verification != nil || e.Restoration != nil {
 			v.clean = later(v.clean, e.at)
+		}
+		if r := e.Restoration; r != nil && r.Checks > 0 && r.Coverage >= share && e.Outcome == holdfast.OK {
+			v.checked = later(v.checked, r.Point)
 		}
 		if e.Restoration != nil && e.at.After(v.restored) {
 			v.restored, v.took, v.coverage, v.through = e.at, e.Restoration.Duration, e.Restoration.Coverage, path

@@ -146,6 +146,7 @@ func TestPrunedJudgesLikeAll(t *testing.T) {
 			for _, o := range pruned.History(k.ID) {
 				again.Observe(o)
 			}
+			again.Remember(k.ID, pruned.Points(k.ID))
 		}
 		same(t, "stored and read back", m.Judge(withRecords(again, records), now), want)
 	})
@@ -214,11 +215,20 @@ func TestWorseEvidenceNeverRaises(t *testing.T) {
 			i := d.IntN(len(seen))
 			s := slices.Clone(seen)
 			what := worsen(d, &s[i])
-			if what == "" {
-				continue
+			if what == "" || oddities(before, s[i].Check) {
+				continue // points taken from an odd record may leave nothing odd
 			}
 			notRaised(t, what+" of "+s[i].Check, before, m.Judge(factsOf(s, records), now))
 		}
+	})
+}
+
+// oddities reports whether a finding rests on how a check's recovery points compare
+// with each other: with one of them gone they compare otherwise.
+func oddities(postures []holdfast.Posture, check string) bool {
+	codes := []string{"copy-shrunk", "fewer-files", "changed-much", "kept-too-short"}
+	return slices.ContainsFunc(postures, func(p holdfast.Posture) bool {
+		return slices.ContainsFunc(p.Findings, func(f holdfast.Finding) bool { return f.Check == check && slices.Contains(codes, f.Code) })
 	})
 }
 
@@ -293,7 +303,7 @@ func TestErrorsAndLostEvidenceNeverRaise(t *testing.T) {
 		}
 		for i, o := range seen {
 			if o.Outcome == holdfast.OK && len(o.RecoveryPoints) == 0 && o.Replication == nil && o.Verification == nil && o.Restoration == nil && o.Capacity == nil &&
-				o.Expiry.IsZero() && o.Immutable == nil && o.Encrypted == nil && o.Fingerprint == nil && only(seen, o.Check) {
+				o.Expiry.IsZero() && o.Immutable == nil && o.Encrypted == nil && o.Fingerprint == nil && o.Credential == "" && only(seen, o.Check) {
 				notRaised(t, "losing "+o.Check, before, m.Judge(factsOf(slices.Delete(slices.Clone(seen), i, i+1), records), now))
 			}
 		}

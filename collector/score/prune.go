@@ -22,6 +22,9 @@ func (h *history) prune(floor time.Time) {
 		settled++
 	}
 	h.merge(&settled)
+	for i := range settled {
+		h.past = h.past.note(&h.seen[i])
+	}
 	keep := make([]bool, settled)
 	h.keepLatest(keep)
 	h.keepNamed(keep)
@@ -82,6 +85,7 @@ func (h *history) keepLatest(keep []bool) {
 			keep[i] = true
 			keepFrom(keep, h.runStart(i))
 			keepFrom(keep, h.sameStart(i))
+			keepFrom(keep, h.credentialStart(i))
 		}
 	}
 	h.keepFuture(keep)
@@ -109,6 +113,15 @@ func (h *history) runStart(i int) int {
 // break.
 func (h *history) sameStart(i int) int {
 	for i > 0 && sameFacts(&h.seen[i-1].Observation, &h.seen[i].Observation) {
+		i--
+	}
+	return i
+}
+
+// credentialStart returns the first of the entries up to i that were opened with i's
+// secret without a break.
+func (h *history) credentialStart(i int) int {
+	for i > 0 && h.seen[i-1].Credential == h.seen[i].Credential {
 		i--
 	}
 	return i
@@ -257,6 +270,7 @@ func joinHistories(list ...*history) *history {
 		for i := range h.seen {
 			insert(&all.seen, h.seen[i])
 		}
+		all.past = joinPast(all.past, h.past)
 		for i := range h.errors {
 			insert(&all.errors, h.errors[i])
 		}

@@ -78,6 +78,9 @@ func (d dice) catalogue() *holdfast.Catalogue {
 	if d.chance(0.1) {
 		c.Policy.Costs = map[string]int{"rpo-miss": d.IntN(100), "restored-stale": d.IntN(100), "two-media": 0}
 	}
+	if d.chance(0.2) {
+		c.Policy.Keep = 10 * day
+	}
 	n := 1 + d.IntN(4)
 	for i := range n {
 		c.Services = append(c.Services, d.service(fmt.Sprintf("s%d", i), n, i))
@@ -142,7 +145,7 @@ func (d dice) dataset(s *holdfast.Service, name string) holdfast.Dataset {
 		}
 		c := holdfast.Copy{
 			Name: fmt.Sprintf("c%d", i), Kind: kind, Site: pick(d, diceSites...), Host: pick(d, diceHosts...), Medium: pick(d, "", "disk", "tape"),
-			Immutable: d.flag(), Offline: d.flag(), Encrypted: d.flag(),
+			Immutable: d.flag(), Offline: d.flag(), Encrypted: d.flag(), Keep: pick(d, 0, hour, 30*day),
 		}
 		if kind == holdfast.Primary {
 			c.Name, c.Site, c.Host = holdfast.PrimaryCopy, s.Site, s.Host
@@ -313,9 +316,21 @@ func (d dice) copyFacts(o *holdfast.Observation, at holdfast.Duration, replica b
 	case d.chance(0.9):
 		point := at + pick(d, 0, minute, hour, day)
 		for range 1 + d.IntN(5) {
-			o.RecoveryPoints = append(o.RecoveryPoints, holdfast.RecoveryPoint{Time: ago(point), Bytes: pick(d, 0, 50*gib, 100*gib, 200*gib)})
+			o.RecoveryPoints = append(o.RecoveryPoints, holdfast.RecoveryPoint{Time: ago(point), Bytes: pick(d, 0, 50*gib, 100*gib, 200*gib), Files: pick[int64](d, 0, 10, 1000)})
+			if d.chance(0.5) {
+				o.RecoveryPoints[len(o.RecoveryPoints)-1].Changed = new(pick(d, 0, 1, 10*gib, 50*gib))
+			}
 			point += pick(d, minute, 5*minute, hour, day)
 		}
+	}
+	if d.chance(0.2) {
+		o.Credential = pick(d, "a1", "b2", "c3")
+	}
+	if d.chance(0.1) {
+		if o.Fingerprint == nil {
+			o.Fingerprint = map[string]string{}
+		}
+		o.Fingerprint[holdfast.PartRepository] = pick(d, "r1", "r2")
 	}
 	if d.chance(0.2) {
 		o.Verification = &holdfast.Verification{Time: ago(at + pick(d, 0, hour)), Scope: 1, Errors: int64(pick(d, 0, 0, 0, 1))}

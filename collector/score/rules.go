@@ -70,6 +70,11 @@ const (
 	codeMTPD             = "rto-over-mtpd"
 	codeWeaker           = "dependency-weaker"
 	codeCommittedRTO     = "committed-rto"
+	codeShrunk           = "copy-shrunk"
+	codeFewerFiles       = "fewer-files"
+	codeChangedMuch      = "changed-much"
+	codeKeptShort        = "kept-too-short"
+	codeSharedCredential = "shared-credential"
 )
 
 // rules is the one place where findings are listed. Costs are what a finding
@@ -102,6 +107,8 @@ var rules = byCode(
 	Rule{codeCopyDegraded, holdfast.ObjectiveNeed, holdfast.Degraded, 31, "the copy works, but not as it should", "look at what the check says of the copy"},
 	Rule{codeNeedDegraded, holdfast.ObjectiveNeed, holdfast.Degraded, 31, "a prerequisite works, but not as it should", "look at what the check says"},
 	Rule{codeTestDegraded, holdfast.ObjectiveNeed, holdfast.Degraded, 31, "the latest test passed with a reservation", "mend what the test complained of and test again"},
+	Rule{codeChangedMuch, holdfast.ObjectiveNeed, holdfast.Degraded, 31, "the newest point changed far more than those before it: a sign of ransomware", "stop what removes older points, find out what changed, and restore the newest point with a check of its content"},
+	Rule{codeKeptShort, holdfast.ObjectiveNeed, holdfast.Degraded, 30, "points vanished before the time they are to be kept", "find out who removed them, make the tool keep them longer, or lock the copy"},
 	Rule{codeCycle, holdfast.ObjectiveNeed, holdfast.Degraded, 32, "services wait for each other to recover: the order is undefined", "say without: in the path that can start alone"},
 
 	Rule{"intact-untested", holdfast.Assurance, holdfast.Untested, 42, "the copy's integrity was never verified, or too long ago", "verify the copy completely"},
@@ -134,6 +141,9 @@ var rules = byCode(
 	Rule{codeOneHardened, holdfast.Assurance, holdfast.Proven, 3, "no copy is immutable or offline", "lock a copy, or keep one offline"},
 	Rule{codeZeroErrors, holdfast.Assurance, holdfast.Proven, 3, "the last verification of a copy found errors", "repair the copy and verify it again"},
 	Rule{codeUnverified, holdfast.Assurance, holdfast.Proven, 2, "no point on hand was ever verified", "verify or restore the copy"},
+	Rule{codeShrunk, holdfast.Assurance, holdfast.Proven, 3, "the newest point is far smaller than those before it", "look what is missing, or restore the newest point with a check of its content"},
+	Rule{codeFewerFiles, holdfast.Assurance, holdfast.Proven, 3, "the newest point holds far fewer files than those before it", "look what is missing, or restore the newest point with a check of its content"},
+	Rule{codeSharedCredential, holdfast.Assurance, holdfast.Proven, 3, "one credential opens several copies of the data", "give each copy a credential of its own"},
 	Rule{codeMTPD, holdfast.ObjectiveNeed, holdfast.Proven, 4, "RTO and work recovery time together exceed the MTPD", "agree on terms that fit together"},
 	Rule{codeWeaker, holdfast.ObjectiveNeed, holdfast.Proven, 2, "a dependency promises less than this service needs", "raise the dependency's terms, or depend on it less"},
 	Rule{codeCommittedRTO, holdfast.ObjectiveNeed, holdfast.Proven, 3, "the path is designed for a longer RTO than requested", "design the path for the RTO, or agree on another"},

@@ -60,7 +60,8 @@ func (m *Model) ranOut(check string, heard, now time.Time) bool {
 // sight is what is known of a check at the judged instant.
 type sight struct {
 	check  *check
-	seen   []entry // conclusive and known, oldest first
+	seen   []entry    // conclusive and known, oldest first
+	past   pastPoints // what is remembered from before seen
 	errors []entry
 	obs    *entry // the one that counts; nil: never observed
 	index  int    // of obs in seen
@@ -82,7 +83,7 @@ func (j *judge) sight(c *check) *sight {
 		h = j.renamed(c, h)
 	}
 	if h != nil {
-		s.seen, s.errors = knownEntries(h.seen, j.at), knownEntries(h.errors, j.at)
+		s.seen, s.errors, s.past = knownEntries(h.seen, j.at), knownEntries(h.errors, j.at), h.past
 	}
 	s.choose()
 	s.judgeLive(j)

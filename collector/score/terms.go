@@ -103,8 +103,14 @@ func looserThan(term, was, is string) bool {
 		return longer(is, was)
 	case term == "expiry warning":
 		return longer(was, is)
-	case term == "restored share", term == "capacity factor":
+	case term == "restored share", term == "capacity factor", term == "anomaly size", term == "anomaly files":
 		return smaller(is, was)
+	case term == "anomaly changed":
+		return was != "0" && (is == "0" || smaller(was, is))
+	case term == "anomaly changed share":
+		return smaller(was, is)
+	case term == "keep", strings.HasPrefix(term, "keep "):
+		return was != termNone && (is == termNone || is != "" && longer(was, is))
 	case strings.HasPrefix(term, "void "):
 		return fewer(is, was)
 	}
@@ -271,6 +277,12 @@ func policyTerms(p *holdfast.Policy) map[string]string {
 		"expiry warning":  p.ExpiryWarning.String(),
 		"restored share":  strconv.FormatFloat(p.RestoredShare, 'f', -1, 64),
 		"capacity factor": strconv.FormatFloat(p.Headroom, 'f', -1, 64),
+
+		"anomaly size":          strconv.FormatFloat(p.Anomalies.Size, 'f', -1, 64),
+		"anomaly files":         strconv.FormatFloat(p.Anomalies.Files, 'f', -1, 64),
+		"anomaly changed":       strconv.FormatFloat(p.Anomalies.Changed, 'f', -1, 64),
+		"anomaly changed share": strconv.FormatFloat(p.Anomalies.Share, 'f', -1, 64),
+		"keep":                  limitText(p.Keep),
 	}
 	for i, t := range p.Tiers {
 		tier := fmt.Sprintf("tier %d ", i+1)
@@ -327,6 +339,7 @@ func serviceTerms(policy *holdfast.Policy, s *holdfast.Service) map[string]strin
 		for k := range s.Datasets[i].Copies {
 			c := &s.Datasets[i].Copies[k]
 			terms["copy "+s.Datasets[i].Name+"/"+c.Name] = copyDefinition(c)
+			terms["keep "+s.Datasets[i].Name+"/"+c.Name] = limitText(c.Keep)
 		}
 	}
 	for i := range s.Paths {
