@@ -217,7 +217,7 @@ type DrillBooking struct {
 	DrillOrder
 	By      string    `json:"by"`
 	Made    time.Time `json:"made"`
-	At      time.Time `json:"at"`                // when it is next to start
+	At      time.Time `json:"at,omitzero"`       // when it is next to start; zero: not again
 	Every   Duration  `json:"every,omitempty"`   // 0: once
 	Last    string    `json:"last,omitempty"`    // the drill it started last
 	Missed  time.Time `json:"missed,omitzero"`   // when it should have started last and did not

@@ -33,6 +33,7 @@ var rules = []struct {
 	{of: []string{"collector/score"}, not: []string{"std"}, except: []string{""}, reason: "judgement is pure: the words and nothing else"},
 	{of: []string{"collector/alert"}, not: []string{"collector", "wire"}, except: []string{"collector/store", "collector/agenda"}, reason: "rooms of the collector do not know each other; alerts are kept as documents of the store"},
 	{of: []string{"collector/catalog"}, not: []string{"collector", "wire"}, reason: "rooms of the collector do not know each other"},
+	{of: []string{"collector/drill"}, not: []string{"collector", "wire"}, except: []string{"collector/store"}, reason: "rooms of the collector do not know each other; drills are kept as documents of the store"},
 	{of: []string{"collector/ingest"}, not: []string{"collector"}, reason: "rooms of the collector do not know each other"},
 	{of: []string{"collector/score"}, not: []string{"collector", "wire"}, reason: "rooms of the collector do not know each other"},
 	{of: []string{"collector/web"}, not: []string{"collector", "wire"}, reason: "rooms of the collector do not know each other"},

@@ -24,6 +24,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/catalog"
+	"github.com/holdfast-monitor/holdfast/collector/drill"
 	"github.com/holdfast-monitor/holdfast/collector/ingest"
 	"github.com/holdfast-monitor/holdfast/collector/openid"
 	"github.com/holdfast-monitor/holdfast/collector/score"
@@ -46,6 +47,7 @@ type Collector struct {
 	ingest   *ingest.Server
 	alerts   *alerts
 	runs     *runs
+	drills   *drill.Manager
 	book     *book
 	access   *access
 	openid   *openid.Provider // nil: none is set up
@@ -95,6 +97,10 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 		return nil, err
 	}
 	c.estate.told = c.alerts.Judged
+	if err := c.newDrills(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
 	if err := c.open(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -176,6 +182,7 @@ func (c *Collector) Run(ctx context.Context, pages http.Handler) error {
 	start(&core, "take reports in", func() error { return c.intake.run(inner) })
 	start(&core, "judge", func() error { return c.estate.judge(inner) })
 	start(&core, "alerts", func() error { return c.alerts.Run(inner) })
+	start(&core, "drills", func() error { return c.drills.Run(inner) })
 	start(&core, "watch the clock", func() error { return c.watchClock(inner) })
 	start(&core, "prune", func() error { return c.prune(inner) })
 	start(&ports, "admin socket", func() error { return serveHTTP(outer, admin, c.adminHandler()) })

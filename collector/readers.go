@@ -103,12 +103,19 @@ func (c *Collector) Notices() []holdfast.Notice {
 	if s := c.CatalogueStatus(); s.Problem != "" {
 		list = append(list, holdfast.Notice{Text: "The catalogue on disk is refused; the last good one is in force.\n" + s.Problem, Since: s.Since})
 	}
-	return append(list, c.alerts.troubles()...)
+	return append(append(list, c.alerts.troubles()...), c.drills.Trouble()...)
 }
 
 // Record takes a record in: validated, made durable, judged. By and the time of
 // receipt are set here.
 func (c *Collector) Record(ctx context.Context, r holdfast.Record) (holdfast.Record, error) {
+	if r.Drill != "" {
+		return r, fmt.Errorf("%w record: drill: only a drill enters what it ends in (holdfast drill start)", holdfast.ErrInvalid)
+	}
+	return c.record(ctx, r)
+}
+
+func (c *Collector) record(ctx context.Context, r holdfast.Record) (holdfast.Record, error) {
 	r.ID, r.Received = "", c.now().UTC()
 	if r.At.IsZero() {
 		r.At = r.Received
