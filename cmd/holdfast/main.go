@@ -70,7 +70,7 @@ Then:    holdfast status, holdfast service show NAME`,
 		catalogCommand(), judgeCommand(),
 		collectorCommand(), statusCommand(), serviceCommand(), alertCommand(), agentsCommand(), recordCommand(),
 		demoCommand(), benchCommand(),
-		versionCommand(),
+		discoverCommand(), versionCommand(),
 	)
 	return root
 }

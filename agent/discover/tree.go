@@ -1,0 +1,183 @@
+package discover
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Bounds of single reads.
+const (
+	fileMax  = 256 << 10 // bytes of a configuration or script
+	listMax  = 20_000    // entries of a folder
+	linksMax = 40
+)
+
+// tree is the files below a root. Its paths are those the root's own host would
+// use: links are followed as they are meant there.
+type tree struct {
+	root   string
+	mounts mounts
+	unread map[string]error // path → why it could not be read
+}
+
+func openTree(root string) (*tree, error) {
+	root, err := filepath.Abs(root)
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("root: %s is not a folder", root)
+	}
+	return &tree{root: root, mounts: readMounts(), unread: map[string]error{}}, nil
+}
+
+// here turns a path of the tree into one of this process.
+func (t *tree) here(path string) (string, error) {
+	if t.root == "/" {
+		return path, nil
+	}
+	rest, done, links := strings.Split(path, "/"), "/", 0
+	for len(rest) > 0 {
+		part := rest[0]
+		rest = rest[1:]
+		if part == "" || part == "." || part == ".." && done == "/" {
+			continue
+		}
+		next := filepath.Join(done, part) // done has no links: .. is what it says
+		to, err := os.Readlink(filepath.Join(t.root, next))
+		if err != nil { // no link, or not there
+			done = next
+			continue
+		}
+		if links++; links > linksMax {
+			return "", fmt.Errorf("%s: too many links", path)
+		}
+		rest = append(strings.Split(to, "/"), rest...)
+		if filepath.IsAbs(to) {
+			done = "/"
+		}
+	}
+	return filepath.Join(t.root, done), nil
+}
+
+// note keeps why something could not be read, unless it is just not there.
+func (t *tree) note(path string, err error) {
+	if errors.Is(err, fs.ErrPermission) {
+		t.unread[path] = err
+	}
+}
+
+// unreadable lists what could not be read, by path; what lies below an unread
+// folder is not listed again.
+func (t *tree) unreadable() []Unread {
+	list := []Unread{}
+	for _, path := range slices.Sorted(maps.Keys(t.unread)) {
+		if n := len(list); n > 0 && strings.HasPrefix(path, list[n-1].Path+"/") {
+			continue
+		}
+		list = append(list, Unread{Path: path, Why: "permission denied"})
+	}
+	return list
+}
+
+func (t *tree) stat(path string) (fs.FileInfo, error) {
+	here, err := t.here(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(here)
+	t.note(path, err)
+	return info, err
+}
+
+// isDir and isFile report what there is; what may not be seen is not there.
+func (t *tree) isDir(path string) bool {
+	info, err := t.stat(path)
+	return err == nil && info.IsDir()
+}
+
+func (t *tree) isFile(path string) bool {
+	info, err := t.stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// read returns the beginning of a regular file; nil where there is none.
+func (t *tree) read(path string) []byte { return t.readSome(path, fileMax) }
+
+func (t *tree) readSome(path string, limit int64) []byte {
+	here, err := t.here(path)
+	if err != nil {
+		return nil
+	}
+	f, err := os.OpenFile(here, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) // a pipe must not hold us
+	if err != nil {
+		t.note(path, err)
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// list returns a folder's entries by name; more says that they are not all.
+func (t *tree) list(path string) (entries []fs.DirEntry, more bool) {
+	here, err := t.here(path)
+	if err != nil {
+		return nil, false
+	}
+	f, err := os.OpenFile(here, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.note(path, err)
+		return nil, false
+	}
+	defer f.Close()
+	entries, err = f.ReadDir(listMax)
+	more = err == nil && len(entries) == listMax
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, more
+}
+
+// names lists the regular files of a folder, links to such included.
+func (t *tree) names(path string) []string {
+	entries, _ := t.list(path)
+	var list []string
+	for _, e := range entries {
+		if e.Type().IsRegular() || e.Type()&fs.ModeSymlink != 0 && t.isFile(filepath.Join(path, e.Name())) {
+			list = append(list, e.Name())
+		}
+	}
+	return list
+}
+
+// real returns where a path leads within the tree, links followed, so that one
+// thing has one name.
+func (t *tree) real(path string) string {
+	here, err := t.here(path)
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	if t.root == "/" {
+		if real, err := filepath.EvalSymlinks(here); err == nil {
+			return real
+		}
+		return filepath.Clean(path)
+	}
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(here, t.root), "/")
+}
