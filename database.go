@@ -17,6 +17,9 @@ const (
 // DatabaseKinds lists every kind.
 var DatabaseKinds = []string{PostgreSQL, MariaDB, Redis, SQLite}
 
+// KnownDatabase reports whether a kind is one of DatabaseKinds.
+func KnownDatabase(kind string) bool { return slices.Contains(DatabaseKinds, kind) }
+
 // FoundDatabase is a database that lies or runs on a host, found there and not
 // named by the catalogue.
 type FoundDatabase struct {
@@ -71,7 +74,7 @@ func (f *Found) Validate() error {
 }
 
 func (d *FoundDatabase) validate() error {
-	if !slices.Contains(DatabaseKinds, d.Kind) {
+	if !KnownDatabase(d.Kind) {
 		return fmt.Errorf("kind %.40q is none of %q", d.Kind, DatabaseKinds)
 	}
 	for name, text := range map[string]string{"name": d.Name, "version": d.Version, "container": d.Container} {

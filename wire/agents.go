@@ -15,7 +15,8 @@ import (
 //	1  2026-11-21  first
 //	2  2026-11-22  an agent says how a run that was asked for fares (Up.running)
 //	3  2026-11-22  a run that was asked for can be stopped (Down.stop)
-const Version = 3
+//	4  2026-11-22  an agent says which databases it found on its host (Up.found)
+const Version = 4
 
 // Bounds of what travels between an agent and its collector.
 const (

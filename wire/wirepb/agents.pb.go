@@ -310,6 +310,7 @@ type Up struct {
 	//	*Up_Health
 	//	*Up_Pong
 	//	*Up_Running
+	//	*Up_Found
 	Message       isUp_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -397,6 +398,15 @@ func (x *Up) GetRunning() *Running {
 	return nil
 }
 
+func (x *Up) GetFound() *Found {
+	if x != nil {
+		if x, ok := x.Message.(*Up_Found); ok {
+			return x.Found
+		}
+	}
+	return nil
+}
+
 type isUp_Message interface {
 	isUp_Message()
 }
@@ -421,6 +431,10 @@ type Up_Running struct {
 	Running *Running `protobuf:"bytes,5,opt,name=running,proto3,oneof"` // since version 2
 }
 
+type Up_Found struct {
+	Found *Found `protobuf:"bytes,6,opt,name=found,proto3,oneof"` // since version 4
+}
+
 func (*Up_Hello) isUp_Message() {}
 
 func (*Up_Report) isUp_Message() {}
@@ -430,6 +444,8 @@ func (*Up_Health) isUp_Message() {}
 func (*Up_Pong) isUp_Message() {}
 
 func (*Up_Running) isUp_Message() {}
+
+func (*Up_Found) isUp_Message() {}
 
 // Hello opens a session.
 type Hello struct {
@@ -944,6 +960,192 @@ func (x *Running) GetSummary() string {
 	return ""
 }
 
+// Found is the databases on the agent's host; sent when a session begins, and
+// after every look.
+type Found struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"` // agent clock
+	Databases     []*FoundDatabase       `protobuf:"bytes,2,rep,name=databases,proto3" json:"databases,omitempty"`
+	Unread        []string               `protobuf:"bytes,3,rep,name=unread,proto3" json:"unread,omitempty"` // places it may not look into
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Found) Reset() {
+	*x = Found{}
+	mi := &file_wire_agents_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Found) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Found) ProtoMessage() {}
+
+func (x *Found) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_agents_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Found.ProtoReflect.Descriptor instead.
+func (*Found) Descriptor() ([]byte, []int) {
+	return file_wire_agents_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Found) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Found) GetDatabases() []*FoundDatabase {
+	if x != nil {
+		return x.Databases
+	}
+	return nil
+}
+
+func (x *Found) GetUnread() []string {
+	if x != nil {
+		return x.Unread
+	}
+	return nil
+}
+
+type FoundDatabase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Path          string                 `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	Port          uint32                 `protobuf:"varint,5,opt,name=port,proto3" json:"port,omitempty"`
+	Socket        string                 `protobuf:"bytes,6,opt,name=socket,proto3" json:"socket,omitempty"`
+	Running       bool                   `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
+	Container     string                 `protobuf:"bytes,8,opt,name=container,proto3" json:"container,omitempty"`
+	Bytes         int64                  `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	More          bool                   `protobuf:"varint,10,opt,name=more,proto3" json:"more,omitempty"` // bytes is not all of it
+	Seen          []string               `protobuf:"bytes,11,rep,name=seen,proto3" json:"seen,omitempty"`  // what seemed to back it up
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoundDatabase) Reset() {
+	*x = FoundDatabase{}
+	mi := &file_wire_agents_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundDatabase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundDatabase) ProtoMessage() {}
+
+func (x *FoundDatabase) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_agents_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundDatabase.ProtoReflect.Descriptor instead.
+func (*FoundDatabase) Descriptor() ([]byte, []int) {
+	return file_wire_agents_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *FoundDatabase) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *FoundDatabase) GetSocket() string {
+	if x != nil {
+		return x.Socket
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *FoundDatabase) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *FoundDatabase) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *FoundDatabase) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *FoundDatabase) GetSeen() []string {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 // Pong answers Ping at once.
 type Pong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -955,7 +1157,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_wire_agents_proto_msgTypes[11]
+	mi := &file_wire_agents_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1169,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[11]
+	mi := &file_wire_agents_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1182,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{11}
+	return file_wire_agents_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pong) GetEcho() int64 {
@@ -1016,7 +1218,7 @@ type Down struct {
 
 func (x *Down) Reset() {
 	*x = Down{}
-	mi := &file_wire_agents_proto_msgTypes[12]
+	mi := &file_wire_agents_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1230,7 @@ func (x *Down) String() string {
 func (*Down) ProtoMessage() {}
 
 func (x *Down) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[12]
+	mi := &file_wire_agents_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1243,7 @@ func (x *Down) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Down.ProtoReflect.Descriptor instead.
 func (*Down) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{12}
+	return file_wire_agents_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Down) GetMessage() isDown_Message {
@@ -1192,7 +1394,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_wire_agents_proto_msgTypes[13]
+	mi := &file_wire_agents_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1406,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[13]
+	mi := &file_wire_agents_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1419,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{13}
+	return file_wire_agents_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Welcome) GetWireVersion() uint32 {
@@ -1286,7 +1488,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_wire_agents_proto_msgTypes[14]
+	mi := &file_wire_agents_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1500,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[14]
+	mi := &file_wire_agents_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1513,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{14}
+	return file_wire_agents_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Range) GetFirst() uint64 {
@@ -1338,7 +1540,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_wire_agents_proto_msgTypes[15]
+	mi := &file_wire_agents_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1552,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[15]
+	mi := &file_wire_agents_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1565,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{15}
+	return file_wire_agents_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetSeqs() []uint64 {
@@ -1385,7 +1587,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_wire_agents_proto_msgTypes[16]
+	mi := &file_wire_agents_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1599,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[16]
+	mi := &file_wire_agents_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1612,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{16}
+	return file_wire_agents_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Refused) GetSeq() uint64 {
@@ -1438,7 +1640,7 @@ type Resend struct {
 
 func (x *Resend) Reset() {
 	*x = Resend{}
-	mi := &file_wire_agents_proto_msgTypes[17]
+	mi := &file_wire_agents_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1652,7 @@ func (x *Resend) String() string {
 func (*Resend) ProtoMessage() {}
 
 func (x *Resend) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[17]
+	mi := &file_wire_agents_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1665,7 @@ func (x *Resend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resend.ProtoReflect.Descriptor instead.
 func (*Resend) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{17}
+	return file_wire_agents_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Resend) GetSeq() uint64 {
@@ -1483,7 +1685,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_wire_agents_proto_msgTypes[18]
+	mi := &file_wire_agents_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1697,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[18]
+	mi := &file_wire_agents_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1710,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{18}
+	return file_wire_agents_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ping) GetNow() int64 {
@@ -1529,7 +1731,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_wire_agents_proto_msgTypes[19]
+	mi := &file_wire_agents_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1743,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[19]
+	mi := &file_wire_agents_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1756,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{19}
+	return file_wire_agents_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Assignment) GetVersion() string {
@@ -1591,7 +1793,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_wire_agents_proto_msgTypes[20]
+	mi := &file_wire_agents_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1805,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[20]
+	mi := &file_wire_agents_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1818,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{20}
+	return file_wire_agents_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Check) GetId() string {
@@ -1664,7 +1866,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_wire_agents_proto_msgTypes[21]
+	mi := &file_wire_agents_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1878,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[21]
+	mi := &file_wire_agents_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1891,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{21}
+	return file_wire_agents_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Run) GetCheck() string {
@@ -1709,7 +1911,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_wire_agents_proto_msgTypes[22]
+	mi := &file_wire_agents_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1923,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_agents_proto_msgTypes[22]
+	mi := &file_wire_agents_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1936,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_wire_agents_proto_rawDescGZIP(), []int{22}
+	return file_wire_agents_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Stop) GetCheck() string {
@@ -1761,13 +1963,14 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"Q\n" +
 	"\vCertificate\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12 \n" +
-	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\xf4\x01\n" +
+	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\xa0\x02\n" +
 	"\x02Up\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x12.holdfast.v1.HelloH\x00R\x05hello\x12-\n" +
 	"\x06report\x18\x02 \x01(\v2\x13.holdfast.v1.ReportH\x00R\x06report\x12-\n" +
 	"\x06health\x18\x03 \x01(\v2\x13.holdfast.v1.HealthH\x00R\x06health\x12'\n" +
 	"\x04pong\x18\x04 \x01(\v2\x11.holdfast.v1.PongH\x00R\x04pong\x120\n" +
-	"\arunning\x18\x05 \x01(\v2\x14.holdfast.v1.RunningH\x00R\arunningB\t\n" +
+	"\arunning\x18\x05 \x01(\v2\x14.holdfast.v1.RunningH\x00R\arunning\x12*\n" +
+	"\x05found\x18\x06 \x01(\v2\x12.holdfast.v1.FoundH\x00R\x05foundB\t\n" +
 	"\amessage\"\xc8\x01\n" +
 	"\x05Hello\x12!\n" +
 	"\fwire_version\x18\x01 \x01(\rR\vwireVersion\x12\x18\n" +
@@ -1821,7 +2024,24 @@ const file_wire_agents_proto_rawDesc = "" +
 	"\aWAITING\x10\x01\x12\v\n" +
 	"\aRUNNING\x10\x02\x12\b\n" +
 	"\x04DONE\x10\x03\x12\v\n" +
-	"\aDROPPED\x10\x04\",\n" +
+	"\aDROPPED\x10\x04\"i\n" +
+	"\x05Found\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x128\n" +
+	"\tdatabases\x18\x02 \x03(\v2\x1a.holdfast.v1.FoundDatabaseR\tdatabases\x12\x16\n" +
+	"\x06unread\x18\x03 \x03(\tR\x06unread\"\x87\x02\n" +
+	"\rFoundDatabase\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x12\n" +
+	"\x04path\x18\x04 \x01(\tR\x04path\x12\x12\n" +
+	"\x04port\x18\x05 \x01(\rR\x04port\x12\x16\n" +
+	"\x06socket\x18\x06 \x01(\tR\x06socket\x12\x18\n" +
+	"\arunning\x18\a \x01(\bR\arunning\x12\x1c\n" +
+	"\tcontainer\x18\b \x01(\tR\tcontainer\x12\x14\n" +
+	"\x05bytes\x18\t \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04more\x18\n" +
+	" \x01(\bR\x04more\x12\x12\n" +
+	"\x04seen\x18\v \x03(\tR\x04seen\",\n" +
 	"\x04Pong\x12\x12\n" +
 	"\x04echo\x18\x01 \x01(\x03R\x04echo\x12\x10\n" +
 	"\x03now\x18\x02 \x01(\x03R\x03now\"\xfd\x02\n" +
@@ -1894,7 +2114,7 @@ func file_wire_agents_proto_rawDescGZIP() []byte {
 }
 
 var file_wire_agents_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_wire_agents_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_wire_agents_proto_goTypes = []any{
 	(Running_State)(0),     // 0: holdfast.v1.Running.State
 	(*EnrollRequest)(nil),  // 1: holdfast.v1.EnrollRequest
@@ -1908,53 +2128,57 @@ var file_wire_agents_proto_goTypes = []any{
 	(*Health)(nil),         // 9: holdfast.v1.Health
 	(*PluginHealth)(nil),   // 10: holdfast.v1.PluginHealth
 	(*Running)(nil),        // 11: holdfast.v1.Running
-	(*Pong)(nil),           // 12: holdfast.v1.Pong
-	(*Down)(nil),           // 13: holdfast.v1.Down
-	(*Welcome)(nil),        // 14: holdfast.v1.Welcome
-	(*Range)(nil),          // 15: holdfast.v1.Range
-	(*Ack)(nil),            // 16: holdfast.v1.Ack
-	(*Refused)(nil),        // 17: holdfast.v1.Refused
-	(*Resend)(nil),         // 18: holdfast.v1.Resend
-	(*Ping)(nil),           // 19: holdfast.v1.Ping
-	(*Assignment)(nil),     // 20: holdfast.v1.Assignment
-	(*Check)(nil),          // 21: holdfast.v1.Check
-	(*Run)(nil),            // 22: holdfast.v1.Run
-	(*Stop)(nil),           // 23: holdfast.v1.Stop
-	(*Phase)(nil),          // 24: holdfast.v1.Phase
+	(*Found)(nil),          // 12: holdfast.v1.Found
+	(*FoundDatabase)(nil),  // 13: holdfast.v1.FoundDatabase
+	(*Pong)(nil),           // 14: holdfast.v1.Pong
+	(*Down)(nil),           // 15: holdfast.v1.Down
+	(*Welcome)(nil),        // 16: holdfast.v1.Welcome
+	(*Range)(nil),          // 17: holdfast.v1.Range
+	(*Ack)(nil),            // 18: holdfast.v1.Ack
+	(*Refused)(nil),        // 19: holdfast.v1.Refused
+	(*Resend)(nil),         // 20: holdfast.v1.Resend
+	(*Ping)(nil),           // 21: holdfast.v1.Ping
+	(*Assignment)(nil),     // 22: holdfast.v1.Assignment
+	(*Check)(nil),          // 23: holdfast.v1.Check
+	(*Run)(nil),            // 24: holdfast.v1.Run
+	(*Stop)(nil),           // 25: holdfast.v1.Stop
+	(*Phase)(nil),          // 26: holdfast.v1.Phase
 }
 var file_wire_agents_proto_depIdxs = []int32{
 	6,  // 0: holdfast.v1.Up.hello:type_name -> holdfast.v1.Hello
 	7,  // 1: holdfast.v1.Up.report:type_name -> holdfast.v1.Report
 	9,  // 2: holdfast.v1.Up.health:type_name -> holdfast.v1.Health
-	12, // 3: holdfast.v1.Up.pong:type_name -> holdfast.v1.Pong
+	14, // 3: holdfast.v1.Up.pong:type_name -> holdfast.v1.Pong
 	11, // 4: holdfast.v1.Up.running:type_name -> holdfast.v1.Running
-	8,  // 5: holdfast.v1.Report.results:type_name -> holdfast.v1.Result
-	10, // 6: holdfast.v1.Health.plugins:type_name -> holdfast.v1.PluginHealth
-	0,  // 7: holdfast.v1.Running.state:type_name -> holdfast.v1.Running.State
-	24, // 8: holdfast.v1.Running.phase:type_name -> holdfast.v1.Phase
-	14, // 9: holdfast.v1.Down.welcome:type_name -> holdfast.v1.Welcome
-	16, // 10: holdfast.v1.Down.ack:type_name -> holdfast.v1.Ack
-	20, // 11: holdfast.v1.Down.assignment:type_name -> holdfast.v1.Assignment
-	22, // 12: holdfast.v1.Down.run:type_name -> holdfast.v1.Run
-	17, // 13: holdfast.v1.Down.refused:type_name -> holdfast.v1.Refused
-	18, // 14: holdfast.v1.Down.resend:type_name -> holdfast.v1.Resend
-	19, // 15: holdfast.v1.Down.ping:type_name -> holdfast.v1.Ping
-	23, // 16: holdfast.v1.Down.stop:type_name -> holdfast.v1.Stop
-	15, // 17: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
-	21, // 18: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
-	1,  // 19: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
-	2,  // 20: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
-	3,  // 21: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
-	5,  // 22: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
-	4,  // 23: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
-	4,  // 24: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
-	4,  // 25: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
-	13, // 26: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
-	23, // [23:27] is the sub-list for method output_type
-	19, // [19:23] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	12, // 5: holdfast.v1.Up.found:type_name -> holdfast.v1.Found
+	8,  // 6: holdfast.v1.Report.results:type_name -> holdfast.v1.Result
+	10, // 7: holdfast.v1.Health.plugins:type_name -> holdfast.v1.PluginHealth
+	0,  // 8: holdfast.v1.Running.state:type_name -> holdfast.v1.Running.State
+	26, // 9: holdfast.v1.Running.phase:type_name -> holdfast.v1.Phase
+	13, // 10: holdfast.v1.Found.databases:type_name -> holdfast.v1.FoundDatabase
+	16, // 11: holdfast.v1.Down.welcome:type_name -> holdfast.v1.Welcome
+	18, // 12: holdfast.v1.Down.ack:type_name -> holdfast.v1.Ack
+	22, // 13: holdfast.v1.Down.assignment:type_name -> holdfast.v1.Assignment
+	24, // 14: holdfast.v1.Down.run:type_name -> holdfast.v1.Run
+	19, // 15: holdfast.v1.Down.refused:type_name -> holdfast.v1.Refused
+	20, // 16: holdfast.v1.Down.resend:type_name -> holdfast.v1.Resend
+	21, // 17: holdfast.v1.Down.ping:type_name -> holdfast.v1.Ping
+	25, // 18: holdfast.v1.Down.stop:type_name -> holdfast.v1.Stop
+	17, // 19: holdfast.v1.Welcome.beyond:type_name -> holdfast.v1.Range
+	23, // 20: holdfast.v1.Assignment.checks:type_name -> holdfast.v1.Check
+	1,  // 21: holdfast.v1.Agents.Enroll:input_type -> holdfast.v1.EnrollRequest
+	2,  // 22: holdfast.v1.Agents.Recover:input_type -> holdfast.v1.RecoverRequest
+	3,  // 23: holdfast.v1.Agents.Renew:input_type -> holdfast.v1.RenewRequest
+	5,  // 24: holdfast.v1.Agents.Session:input_type -> holdfast.v1.Up
+	4,  // 25: holdfast.v1.Agents.Enroll:output_type -> holdfast.v1.Certificate
+	4,  // 26: holdfast.v1.Agents.Recover:output_type -> holdfast.v1.Certificate
+	4,  // 27: holdfast.v1.Agents.Renew:output_type -> holdfast.v1.Certificate
+	15, // 28: holdfast.v1.Agents.Session:output_type -> holdfast.v1.Down
+	25, // [25:29] is the sub-list for method output_type
+	21, // [21:25] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_wire_agents_proto_init() }
@@ -1969,8 +2193,9 @@ func file_wire_agents_proto_init() {
 		(*Up_Health)(nil),
 		(*Up_Pong)(nil),
 		(*Up_Running)(nil),
+		(*Up_Found)(nil),
 	}
-	file_wire_agents_proto_msgTypes[12].OneofWrappers = []any{
+	file_wire_agents_proto_msgTypes[14].OneofWrappers = []any{
 		(*Down_Welcome)(nil),
 		(*Down_Ack)(nil),
 		(*Down_Assignment)(nil),
@@ -1986,7 +2211,7 @@ func file_wire_agents_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_agents_proto_rawDesc), len(file_wire_agents_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
