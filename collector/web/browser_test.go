@@ -110,6 +110,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("the keyboard reaches everything", func(t *testing.T) { testPalette(t, chromium) })
 	t.Run("single keys can be switched off", func(t *testing.T) { testKeysOff(t, chromium) })
 	t.Run("nothing moves", func(t *testing.T) { testNothingMoves(t, chromium) })
+	t.Run("a table of data stays", func(t *testing.T) { testDataStays(t, chromium) })
 	t.Run("eight tabs are live", func(t *testing.T) { testEightTabs(t, chromium) })
 	t.Run("a run is followed", func(t *testing.T) { testRunNow(t, chromium) })
 	t.Run("the timeline is read by keys", func(t *testing.T) { testTimelineKeys(t, chromium) })

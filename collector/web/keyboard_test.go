@@ -230,3 +230,22 @@ func testManyInBrowser(t *testing.T, chromium context.Context) {
 	b.run(t, until(`document.querySelector('#hits [aria-selected=true]')?.textContent.includes('shop') && document.getElementById('found').textContent.includes('best 20')`))
 	t.Logf("palette: hits %v after the first key", time.Since(began))
 }
+
+// testDataStays: the table of datasets is sorted again when asked to, not under the
+// pointer of somebody who reads it.
+func testDataStays(t *testing.T, chromium context.Context) {
+	s := newSite(t)
+	b := open(t, chromium, s)
+	b.run(t, chromedp.Navigate(s.URL+"/data"), until(`document.getElementById('live').textContent.includes('Live')`))
+	place := get[[]float64](t, b, `(() => { const r = document.querySelector('#rows > tbody').getBoundingClientRect(); return [r.x + 300, r.y + 10] })()`)
+	b.run(t, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, place[0], place[1]))
+	order := `Array.from(document.querySelectorAll('#rows > tbody'), r => r.id).join()`
+	before := get[string](t, b, order)
+	damage(s.estate, "payments/ledger/offsite", 2)
+	b.run(t, until(`!document.getElementById('resort').classList.contains('off') && document.querySelector('#rows > tbody.changed')`))
+	if got := get[string](t, b, order); got != before {
+		t.Errorf("rows moved under the pointer:\n%s\nwas\n%s", got, before)
+	}
+	keys(t, b, "r")
+	b.run(t, until(fmt.Sprintf(`%s !== %q && document.querySelector('#rows').firstElementChild.tagName === 'THEAD'`, order, before)))
+}

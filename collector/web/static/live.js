@@ -82,10 +82,11 @@
   function calm(rows) {
     return wall || Date.now() - moved > CALM && !(mouse && rows.matches(':hover')) && !rows.contains(document.activeElement);
   }
-  function ids(rows) { return Array.from(rows.children, function (r) { return r.id; }); }
+  function listed(rows) { return Array.from(rows.children).filter(function (r) { return r.id; }); } // a table's head has none
+  function ids(rows) { return listed(rows).map(function (r) { return r.id; }); }
   function sort(rows, wanted) {
     var place = new Map(wanted.map(function (id, i) { return [id, i]; }));
-    Array.from(rows.children).map(function (r, i) { return [place.has(r.id) ? place.get(r.id) : wanted.length + i, r]; })
+    listed(rows).map(function (r, i) { return [place.has(r.id) ? place.get(r.id) : wanted.length + i, r]; })
       .sort(function (a, b) { return a[0] - b[0]; }).forEach(function (p) { rows.append(p[1]); });
   }
   function keepOrder(next) {
