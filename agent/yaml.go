@@ -2,13 +2,14 @@ package agent
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
 // ParseConfig reads the text of a configuration file over c and returns the
@@ -126,35 +127,14 @@ func (r *configReader) values(s Setting, n *yaml.Node) (values []string, ok bool
 	return values, true
 }
 
-// didYouMean names the key that a misspelt one is nearest to, if any is near.
+// didYouMean names the key that a misspelt one was meant to be, if any is near.
 func didYouMean(word string, settings []Setting) string {
-	nearest := slices.MinFunc(settings, func(a, b Setting) int {
-		return cmp.Compare(distance(word, a.Key), distance(word, b.Key))
-	})
-	if d := distance(word, nearest.Key); d > 1+len(nearest.Key)/4 {
-		return ""
+	known := make([]string, len(settings))
+	for i, s := range settings {
+		known[i] = s.Key
 	}
-	return fmt.Sprintf(": did you mean %q?", nearest.Key)
-}
-
-// distance is how many letters must be added, dropped or changed to make a of b
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	if near := holdfast.Nearest(word, known); near != "" {
+		return fmt.Sprintf(": did you mean %q?", near)
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
