@@ -52,7 +52,7 @@ type Found struct {
 const (
 	MaxFound  = 200 // databases
 	MaxUnread = 20
-	maxSeen   = 8
+	maxSeen   = 4
 )
 
 // Validate reports the first thing that no agent can have found.

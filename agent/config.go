@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
@@ -33,10 +34,13 @@ type Config struct {
 	Tools      map[string]string // program → absolute path; else looked up in /usr/bin and /usr/local/bin
 	Commands   []string          // absolute paths of programs that a check's setting may name
 	Plugins    map[string]string // outside plugins: absolute path → "sha256:…"
+	Discover   holdfast.Duration // how often the host is looked over for databases that no check covers; 0: never
 	SpoolBytes holdfast.Bytes    // room for results that wait for the collector
 	SpoolAge   holdfast.Duration // how long unchanged results wait at most
 	LogLevel   slog.Level
 	LogFormat  string // "text" or "json"
+
+	DiscoverExcept []string // globs of paths where databases are left out
 }
 
 // Default returns the configuration of an agent that was told nothing.
@@ -44,6 +48,7 @@ func Default() Config {
 	return Config{
 		Data:       DefaultData,
 		AllowSafe:  true,
+		Discover:   holdfast.Duration(time.Hour),
 		SpoolBytes: 64 << 20,
 		SpoolAge:   7 * holdfast.Day,
 		LogFormat:  "text",
@@ -120,6 +125,20 @@ func Settings() []Setting {
 			c.Plugins, err = pairs(v, func(file, sum string) error { return errors.Join(absolute(file), checksum(sum)) })
 			return err
 		}},
+		one("discover", "`duration` between looks for databases on this host that no check covers, or off", func(c *Config, v string) (err error) {
+			if v == "off" {
+				c.Discover = 0
+				return nil
+			}
+			if c.Discover, err = holdfast.ParseDuration(v); err == nil && c.Discover < holdfast.Duration(time.Second) {
+				err = errors.New("at least 1s; write off for never")
+			}
+			return err
+		}),
+		{"discover_except", List, "`/path` of databases to leave out, or of a folder they lie in; * and ? as in a shell (may be repeated)", func(c *Config, v []string) error {
+			c.DiscoverExcept = v
+			return each(v, pathPattern)
+		}},
 		one("spool_bytes", "`size` of the room for results that wait for the collector", func(c *Config, v string) (err error) {
 			if c.SpoolBytes, err = holdfast.ParseBytes(v); err == nil && c.SpoolBytes < minSpool {
 				err = fmt.Errorf("%s is too small: at least %s", c.SpoolBytes, minSpool)
@@ -179,6 +198,13 @@ func pairs(values []string, check func(key, value string) error) (map[string]str
 func absolute(file string) error {
 	if !filepath.IsAbs(file) || filepath.Clean(file) != file {
 		return fmt.Errorf("%q is not a plain absolute path: write it like %s", file, path.Join("/", file))
+	}
+	return nil
+}
+
+func pathPattern(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil || !filepath.IsAbs(pattern) || filepath.Clean(pattern) != pattern {
+		return fmt.Errorf("%q is not the glob of an absolute path: write it like /var/lib/test-* or /home", pattern)
 	}
 	return nil
 }

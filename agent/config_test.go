@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,6 +50,8 @@ allow_safe: false
 tools: {restic: /opt/restic/restic}
 commands: [/usr/local/bin/check_ledger]
 plugins: {/opt/holdfast/tape: "sha256:` + strings.Repeat("ab", 32) + `"}
+discover: 6h
+discover_except: [/srv/test-*]
 spool_bytes: 256MiB
 spool_age: 14d
 log_level: debug
@@ -62,7 +65,7 @@ log_format: json
 		Data: "/srv/agent", Join: "collector.example.org:8481", TokenFile: "/etc/holdfast/token",
 		Allow: []string{"restic.*", "files.archive"}, Tools: map[string]string{"restic": "/opt/restic/restic"},
 		Commands: []string{"/usr/local/bin/check_ledger"}, Plugins: map[string]string{"/opt/holdfast/tape": "sha256:" + strings.Repeat("ab", 32)},
-		SpoolBytes: 256 << 20, SpoolAge: 14 * holdfast.Day, LogLevel: slog.LevelDebug, LogFormat: "json",
+		Discover: holdfast.Duration(6 * time.Hour), DiscoverExcept: []string{"/srv/test-*"}, SpoolBytes: 256 << 20, SpoolAge: 14 * holdfast.Day, LogLevel: slog.LevelDebug, LogFormat: "json",
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("configuration (-got +want):\n%s", diff)

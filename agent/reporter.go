@@ -60,8 +60,8 @@ type SpoolState struct {
 	Dropped uint64 // reports given up unacknowledged because the spool was full
 }
 
-// ReporterConfig is what a reporter is made of. All but Kept, Runs and RunNews is
-// required. The
+// ReporterConfig is what a reporter is made of. All but Kept, Runs, Found
+// and their news is required. The
 // functions are called from the reporter's own goroutine and must not block long.
 type ReporterConfig struct {
 	Data     string // the agent's data folder
@@ -79,6 +79,9 @@ type ReporterConfig struct {
 
 	Runs    func(all bool) []holdfast.Running // how the checks fare that were asked for: all of them, or what is new
 	RunNews <-chan struct{}                   // gives a value when something is new
+
+	Found     func() *holdfast.Found // the databases of this host; nil: not looked yet
+	FoundNews <-chan struct{}        // gives a value after every look
 }
 
 // Reporter keeps a session with the collector: it sends what the spool holds,

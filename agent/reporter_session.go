@@ -49,6 +49,7 @@ type talk struct {
 	renewal    *time.Timer //
 	closing    bool        // nothing more is sent: a new session is due
 	tells      bool        // the collector takes word of runs
+	finds      bool        // the collector takes word of databases
 	linger     <-chan time.Time
 	resends    int // since the last acknowledgement
 
@@ -127,6 +128,8 @@ func (t *talk) hold(ctx context.Context) error {
 			err = t.health()
 		case <-t.r.c.RunNews:
 			err = t.runs(false)
+		case <-t.r.c.FoundNews:
+			err = t.found()
 		case <-t.renewal.C:
 			t.renew(ctx)
 		case <-t.linger:
@@ -174,7 +177,11 @@ func (t *talk) greet(ctx context.Context) error {
 	t.r.change(func(s *ReporterState) { s.Connected, s.Problem, s.Since = true, "", time.Now() })
 	t.r.c.Log.Info("session with the collector", "address", t.r.c.Address, "waiting", t.r.c.Spool.State().Waiting)
 	t.tells = w.GetWireVersion() >= 2 && t.r.c.Runs != nil
+	t.finds = w.GetWireVersion() >= 4 && t.r.c.Found != nil
 	if err := t.health(); err != nil {
+		return err
+	}
+	if err := t.found(); err != nil {
 		return err
 	}
 	return t.runs(true)
@@ -431,6 +438,21 @@ func (t *talk) pong(echo int64) error {
 func (t *talk) health() error {
 	h := wire.FromHealth(t.r.c.Health())
 	if err := t.stream.Send(&wirepb.Up{Message: &wirepb.Up_Health{Health: h}}); err != nil {
+		return t.over()
+	}
+	return nil
+}
+
+// found says which databases the last look found.
+func (t *talk) found() error {
+	if !t.finds {
+		return nil
+	}
+	f := t.r.c.Found()
+	if f == nil {
+		return nil
+	}
+	if err := t.stream.Send(&wirepb.Up{Message: &wirepb.Up_Found{Found: wire.FromFound(*f)}}); err != nil {
 		return t.over()
 	}
 	return nil

@@ -10,7 +10,10 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-const seenMax = 8 // backups of one database that are listed
+const (
+	seenMax  = 4   // backups of one database that are listed
+	seenText = 300 // bytes of one
+)
 
 // defaultPorts are those a client asks that was told none.
 var defaultPorts = map[string]int{holdfast.PostgreSQL: 5432, holdfast.MariaDB: 3306, holdfast.Redis: 6379}
@@ -57,7 +60,11 @@ func (a *Action) copies(path string) bool {
 // actions do.
 func (f *finder) backups(d *database, by func(*Action)) (list []string) {
 	add := func(format string, args ...any) {
-		if line := plain(fmt.Sprintf(format, args...)); len(list) < seenMax && !slices.Contains(list, line) {
+		line := plain(fmt.Sprintf(format, args...))
+		if len(line) > seenText {
+			line = strings.ToValidUTF8(line[:seenText-len("…")], "") + "…"
+		}
+		if len(list) < seenMax && !slices.Contains(list, line) {
 			list = append(list, line)
 		}
 	}

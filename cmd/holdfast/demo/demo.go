@@ -253,6 +253,7 @@ data: %q
 join: %q
 token_file: %q
 allow: [restic.*]
+discover: off   # both agents stand on one machine, whose own databases are no part of the demo
 `, d.folder.agent(name, ""), d.agentsAddress, d.folder.agent(name, ".token"))
 	return os.WriteFile(d.folder.agent(name, ".yaml"), []byte(config), 0o600)
 }
