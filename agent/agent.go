@@ -60,6 +60,7 @@ type Agent struct {
 	scheduler *Scheduler
 	results   chan Result
 	runs      *runs
+	discovery *discovery
 
 	// Set by Run before anything else runs.
 	identity *Identity
@@ -72,7 +73,8 @@ type Agent struct {
 // New opens an agent's data folder for this process alone and prepares what it
 // needs. Nothing runs yet. The caller calls Run, or Close.
 func New(o Options) (*Agent, error) {
-	a := &Agent{config: o.Config, version: o.Version, token: o.Token, log: o.Log, started: time.Now().UTC(), results: make(chan Result), runs: newRuns(time.Now)}
+	a := &Agent{config: o.Config, version: o.Version, token: o.Token, log: o.Log, started: time.Now().UTC(), results: make(chan Result), runs: newRuns(time.Now),
+		discovery: newDiscovery(o.Config, o.Log)}
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}

@@ -41,6 +41,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		Stop:   func(check string) { a.scheduler.StopRun(ctx, check) },
 		Health: a.health,
 		Runs:   a.runs.tell, RunNews: a.runs.news,
+		Found: a.discovery.latest, FoundNews: a.discovery.news,
 	})
 	a.log.Info("agent begins", "agent", a.identity.Name(), "collector", a.config.Join,
 		"checks_kept", len(a.assignment.Checks), "reports_waiting", a.spool.State().Waiting)
@@ -48,6 +49,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	var probing, gathering, reporting, serving sync.WaitGroup
 	probing.Go(func() { a.scheduler.Run(ctx) })
 	probing.Go(func() { a.watchHealth(ctx) })
+	probing.Go(func() { a.discovery.run(ctx) })
 	gathering.Go(func() { gather(a.results, a.spool) })
 	a.schedule(ctx, a.assignment, a.spool.Ages(a.assignment.Checks)) // before a newer one can come
 	reports, stopReports := context.WithCancel(context.WithoutCancel(ctx))
