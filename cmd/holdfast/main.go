@@ -68,7 +68,7 @@ Then:    holdfast status, holdfast service show NAME`,
 	root.AddCommand(
 		agentCommand(), pluginCommand(), probeCommand(),
 		catalogCommand(), judgeCommand(),
-		collectorCommand(), statusCommand(), serviceCommand(), alertCommand(), agentsCommand(), recordCommand(),
+		collectorCommand(), statusCommand(), serviceCommand(), alertCommand(), agentsCommand(), recordCommand(), drillCommand(),
 		demoCommand(), benchCommand(),
 		discoverCommand(), versionCommand(),
 	)

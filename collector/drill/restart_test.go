@@ -13,7 +13,7 @@ import (
 func (w *world) again(away time.Duration) {
 	w.t.Helper()
 	w.end()
-	time.Sleep(away)
+	after(away)
 	w.begin()
 	after(time.Second)
 }

@@ -123,7 +123,7 @@ func TestDrillGoesWrong(t *testing.T) {
 		{name: "agent lost", set: func(w *world) {
 			w.does[restored] = func(r *holdfast.Run) {
 				w.tell(r, func(r *holdfast.Run) { r.State, r.Started = holdfast.RunRunning, w.now() })
-				time.Sleep(time.Minute)
+				pause(time.Minute)
 				w.tell(r, func(r *holdfast.Run) {
 					r.State, r.Ended, r.Summary = holdfast.RunLost, w.now(), "agent dr1 went away"
 				})

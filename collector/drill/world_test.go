@@ -405,3 +405,6 @@ func gaps(d holdfast.Drill) (list []string) {
 	}
 	return list
 }
+
+// pause is how long an agent takes.
+func pause(d time.Duration) { time.Sleep(d) }

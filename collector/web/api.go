@@ -92,6 +92,7 @@ func (s *server) addAPI(mux *http.ServeMux) (open []string, err error) {
 	s.addEventsAPI(a)
 	s.addSearchAPI(a)
 	s.addAlertsAPI(a)
+	s.addDrillsAPI(a)
 	s.addSessionAPI(a)
 	s.addAccessAPI(a)
 	s.addCollectorAPI(a)

@@ -39,6 +39,7 @@ func apiConfig() huma.Config {
 		{Name: "Readiness", Description: "How every service stands, what changed, what breaks next."},
 		{Name: "Agents", Description: "Who looks, and what we are blind to without them."},
 		{Name: "Checks", Description: "What a check saw last; run one at once."},
+		{Name: "Drills", Description: "Recovery paths that are walked: tests run, people asked, the whole measured."},
 		{Name: "Records", Description: "What people attest: exercises, reviews, training, accepted risks."},
 		{Name: "Session", Description: "Logging in and out, one's own sessions and password."},
 		{Name: "Access", Description: "Users, tokens of programs, badges: who and what is let in."},
@@ -73,6 +74,10 @@ var closed = map[reflect.Type][]any{
 	reflect.TypeFor[holdfast.RecordKind]():     anys(holdfast.RecordKinds),
 	reflect.TypeFor[holdfast.Role]():           anys(holdfast.Roles),
 	reflect.TypeFor[holdfast.RunState]():       anys(holdfast.RunStates),
+	reflect.TypeFor[holdfast.DrillVerdict]():   anys(holdfast.DrillVerdicts),
+	reflect.TypeFor[holdfast.DrillStepKind]():  anys(holdfast.DrillStepKinds),
+	reflect.TypeFor[holdfast.DrillStepState](): anys(holdfast.DrillStepStates),
+	reflect.TypeFor[holdfast.DrillGapKind]():   anys(holdfast.DrillGapKinds),
 	reflect.TypeFor[holdfast.AlertKind]():      anys(holdfast.AlertKinds),
 	reflect.TypeFor[holdfast.AlertStatus]():    anys([]holdfast.AlertStatus{holdfast.AlertPending, holdfast.AlertFiring, holdfast.AlertResolved}),
 }

@@ -266,7 +266,10 @@ var further = map[string][]request{
 	"begin-session": append(slices.Repeat([]request{{"/session", `{"name":"eve","password":"wrong"}`, http.StatusUnauthorized}}, 5),
 		request{"/session", `{"name":"eve","password":"wrong"}`, http.StatusUnauthorized}, request{"/session", `{"name":"eve","password":"wrong"}`, http.StatusTooManyRequests},
 		request{"/session", `{"name":"unreadable","password":"any"}`, http.StatusServiceUnavailable}),
-	"run-check": {{"/checks/run", `{"check":"wiki/pages/nightly"}`, http.StatusConflict}},
+	"start-drill":  {{"/drills", `{"service":"payments","path":"restore-in-ams"}`, http.StatusConflict}},
+	"answer-step":  {{"/drills/20260612-0badcafe/steps/names", `{}`, http.StatusConflict}},
+	"cancel-drill": {{"/drills/20260612-0badcafe/cancel", `{}`, http.StatusConflict}},
+	"run-check":    {{"/checks/run", `{"check":"wiki/pages/nightly"}`, http.StatusConflict}},
 }
 
 // unreached are statuses that no request of ours can bring about, wherever they

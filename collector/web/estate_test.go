@@ -41,6 +41,9 @@ type estate struct {
 	standings map[string][]holdfast.PastStanding // by service, newest first
 	doors     doors
 	desk      desk
+	drills    []holdfast.Drill
+	bookings  []holdfast.DrillBooking
+	walks     walks
 	broken    error // of everything that reads or stores
 }
 
@@ -68,7 +71,9 @@ func newEstate(t testing.TB, now func() time.Time, mutate ...func(*holdfast.Obse
 	e := &estate{
 		catalogue: c, model: score.NewModel(c), facts: score.NewFacts(), latest: map[string]holdfast.Observation{},
 		now: now, ears: map[chan struct{}]bool{}, revision: 1, doors: newDoors(), desk: newDesk(now()), notices: []holdfast.Notice{}, records: []holdfast.Record{},
+		bookings: []holdfast.DrillBooking{{ID: "0badcafe", DrillOrder: holdfast.DrillOrder{Service: "identity", Path: "failover"}, By: "dana", Made: now().Add(-time.Hour), At: now().AddDate(0, 0, 12), Every: 90 * holdfast.Day}},
 	}
+	e.drills = drillsOf(now())
 	checks := map[string]int{}
 	for k := range c.Checks {
 		o := seen(k, now())

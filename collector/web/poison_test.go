@@ -56,6 +56,10 @@ func poisoned(t testing.TB, bad string) *estate {
 			p.keep[path.Name] = true
 		}
 	}
+	for i := range e.drills {
+		p.keep[e.drills[i].ID] = true
+	}
+	p.keep[e.bookings[0].ID] = true
 	for k := range e.catalogue.Checks {
 		p.keep[k.ID], p.keep[k.On] = true, true
 	}

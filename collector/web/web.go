@@ -47,6 +47,7 @@ type Collector interface {
 	Sighted
 	Targeting
 	Runner
+	Drilling
 	Past
 
 	// Sentence is the estate in one sentence: "6 of 14 services could be recovered
