@@ -100,3 +100,27 @@ func (d *FoundDatabase) validate() error {
 	}
 	return nil
 }
+
+// UnprotectedDatabase is a found database that no check of the catalogue covers.
+type UnprotectedDatabase struct {
+	Agent string    `json:"agent" doc:"who found it"`
+	Host  string    `json:"host,omitempty" doc:"what the agent's host calls itself"`
+	Site  string    `json:"site,omitempty"`
+	Since time.Time `json:"since" doc:"first found by this agent"`
+	At    time.Time `json:"found" doc:"found again last"`
+	FoundDatabase
+}
+
+// Discovery is what agents found on their hosts, held against the catalogue.
+type Discovery struct {
+	Agents      int                   // that have looked
+	Databases   int                   // found altogether
+	Unprotected []UnprotectedDatabase // sorted by agent and Key
+	Unread      []UnreadPlaces        // sorted by agent
+}
+
+// UnreadPlaces is where an agent may not look.
+type UnreadPlaces struct {
+	Agent  string   `json:"agent"`
+	Places []string `json:"places"`
+}

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/agent/discover"
 )
 
 // SetFormat makes an outbox look as if a program of that format had written it.
@@ -36,4 +37,12 @@ func Kill(o *Outbox) {
 	if err := o.db.Close(); err != nil {
 		panic(err)
 	}
+}
+
+// NewDiscovery returns a discovery that looks with look: how it runs, what it found
+// last, and its news.
+func NewDiscovery(c Config, look func(context.Context, discover.Options) (discover.Report, error), log *slog.Logger) (run func(context.Context), latest func() *holdfast.Found, news <-chan struct{}) {
+	d := newDiscovery(c, log)
+	d.look = look
+	return d.run, d.latest, d.news
 }

@@ -30,6 +30,7 @@ type judge struct {
 	news     chan struct{} // holds one
 	states   []holdfast.AgentState
 	runs     []holdfast.Running // as they were told
+	found    []holdfast.Found   // likewise
 }
 
 type applied struct {
@@ -76,6 +77,13 @@ func (j *judge) Running(_ string, r holdfast.Running) {
 	case j.news <- struct{}{}:
 	default:
 	}
+}
+
+func (j *judge) Found(_ string, f holdfast.Found) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.found = append(j.found, f)
+	j.rouse()
 }
 
 func (j *judge) Agent(s holdfast.AgentState) {

@@ -26,6 +26,9 @@ func (c *Collector) boot(ctx context.Context) error {
 		c.estate.facts.Record(r)
 		c.book.add(r)
 	}
+	if err := c.found.recall(ctx); err != nil {
+		return err
+	}
 	c.estate.facts.Enrolled(c.estate.enrolled)
 	for id, err := range c.store.Agents(ctx) {
 		if err != nil {

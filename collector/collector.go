@@ -47,6 +47,7 @@ type Collector struct {
 	ingest   *ingest.Server
 	alerts   *alerts
 	runs     *runs
+	found    *found
 	drills   *drill.Manager
 	book     *book
 	access   *access
@@ -89,6 +90,7 @@ func New(ctx context.Context, cfg Config, probes map[string]holdfast.Description
 	c.estate.saved = c.saveTransitions
 	c.book = newBook()
 	c.runs = newRuns(c.now, c.estate.announce)
+	c.found = newFound(c.store, c.estate.announce)
 	c.intake = newIntake(log, c.store, c.estate, c.count)
 	c.intake.reported = func(reports []*ingest.Report) { c.runs.reported(reports, c.intake.latest) }
 	c.estate.busy = c.intake.busy

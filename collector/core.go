@@ -38,6 +38,13 @@ func (k core) Agent(s holdfast.AgentState) {
 // Running takes what an agent says of a run it was asked for.
 func (k core) Running(agent string, r holdfast.Running) { k.c.runs.told(agent, r) }
 
+// Found takes the databases that an agent found on its host.
+func (k core) Found(agent string, f holdfast.Found) {
+	if err := k.c.found.put(context.Background(), agent, f); err != nil {
+		k.c.log.Error("found databases not kept", "agent", agent, "err", err)
+	}
+}
+
 // watchedIdentities is the store's identities; the collector hears of changes.
 type watchedIdentities struct {
 	store.Store

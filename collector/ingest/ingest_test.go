@@ -43,12 +43,19 @@ type core struct {
 	states   chan holdfast.AgentState
 	news     chan observation
 	runs     chan told
+	found    chan found
 }
 
 // told is word of a run.
 type told struct {
 	agent string
 	run   holdfast.Running
+}
+
+// found is word of databases.
+type found struct {
+	agent string
+	holdfast.Found
 }
 
 // observation is one result as it was applied.
@@ -59,7 +66,7 @@ type observation struct {
 }
 
 func newCore(checks ...string) *core {
-	c := &core{progress: map[string]holdfast.Progress{}, states: make(chan holdfast.AgentState, 1000), news: make(chan observation, 10000), runs: make(chan told, 100)}
+	c := &core{progress: map[string]holdfast.Progress{}, states: make(chan holdfast.AgentState, 1000), news: make(chan observation, 10000), runs: make(chan told, 100), found: make(chan found, 100)}
 	c.assign("v1", checks...)
 	return c
 }
@@ -89,6 +96,8 @@ func (c *core) Assignment(string) *holdfast.Assignment {
 func (c *core) Agent(s holdfast.AgentState) { c.states <- s }
 
 func (c *core) Running(agent string, r holdfast.Running) { c.runs <- told{agent, r} }
+
+func (c *core) Found(agent string, f holdfast.Found) { c.found <- found{agent, f} }
 
 func (c *core) Accept(r *ingest.Report) {
 	c.mu.Lock()

@@ -101,6 +101,8 @@ func (n *session) other(b []byte) error {
 		return n.health(m.Health, len(b))
 	case *wirepb.Up_Running:
 		return n.running(m.Running)
+	case *wirepb.Up_Found:
+		return n.found(m.Found, len(b))
 	}
 	return status.Errorf(codes.InvalidArgument, "message %T does not belong here", up.GetMessage())
 }
@@ -119,18 +121,44 @@ func (n *session) running(m *wirepb.Running) error {
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	if !r.Started.IsZero() {
-		r.Started = r.Started.Add(-n.clock.correction.Std())
-		if now := n.s.c.Now().UTC(); r.Started.After(now) {
-			r.Started = now
-		}
-	}
+	r.Started = n.corrected(r.Started)
 	n.told.Lock()
 	defer n.told.Unlock()
 	if r.State != "" && !n.departed { // a newer session may speak for the agent by now
 		n.s.c.Core.Running(n.agent, r)
 	}
 	return nil
+}
+
+// found hands the databases of the agent's host to the core.
+func (n *session) found(m *wirepb.Found, size int) error {
+	if size > maxFound {
+		return status.Errorf(codes.InvalidArgument, "found databases of %d bytes, at most %d", size, maxFound)
+	}
+	f, err := wire.ToFound(m)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	f.At = n.corrected(f.At)
+	n.told.Lock()
+	defer n.told.Unlock()
+	if !n.departed { // a newer session may speak for the agent by now
+		n.s.c.Core.Found(n.agent, f)
+	}
+	return nil
+}
+
+// corrected is a time of the agent by the collector's clock, and never later than
+// now; no time stays none.
+func (n *session) corrected(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	t = t.Add(-n.clock.correction.Std())
+	if now := n.s.c.Now().UTC(); t.After(now) {
+		return now
+	}
+	return t
 }
 
 // report checks a report and hands it to the core; taken is false where it does

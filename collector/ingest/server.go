@@ -43,6 +43,9 @@ type Core interface {
 	// Running is told what a connected agent says of a run it was asked for. Times
 	// are the collector's.
 	Running(agent string, r holdfast.Running)
+	// Found is told which databases a connected agent found on its host, after
+	// every look and again when a session begins. Times are the collector's.
+	Found(agent string, f holdfast.Found)
 }
 
 // Config is what a server is made of. Fields without a default are required.

@@ -23,6 +23,7 @@ import (
 const (
 	helloWait  = 15 * time.Second
 	maxHealth  = 256 << 10 // bytes
+	maxFound   = 512 << 10 // bytes of what an agent found on its host
 	maxPlugins = 100
 	keptOld    = 4 // assignments whose numbers are still understood
 	maxRuns    = 100

@@ -540,3 +540,29 @@ func TestOneAgentCannotStarveOthers(t *testing.T) {
 		t.Errorf("%d reports taken (%d sent), want the limit to hold", n, sent.Load())
 	}
 }
+
+// TestWordOfDatabases: what an agent found reaches the core with the collector's
+// times; what no agent can have found ends the session.
+func TestWordOfDatabases(t *testing.T) {
+	c := start(t, newCore("a"))
+	h := c.join(t, "db1")
+	k, w, err := h.hello(t, &wirepb.Hello{Version: "test", Machine: "m1", Epoch: 1, Assignment: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.pong(w.Now, time.Hour) // this agent's clock is an hour ahead
+	looked := time.Now()
+	say := func(f *wirepb.Found) { k.up(&wirepb.Up{Message: &wirepb.Up_Found{Found: f}}) }
+	say(&wirepb.Found{At: looked.Add(time.Hour).UnixNano(), Databases: []*wirepb.FoundDatabase{{Kind: "redis", Path: "/var/lib/redis", Port: 6379}, {Kind: "of a later version"}}})
+	got := <-c.core.found
+	if got.agent != "db1" || len(got.Databases) != 1 || got.Databases[0].Port != 6379 || got.At.Sub(looked).Abs() > time.Minute {
+		t.Errorf("found %+v, want the one database by the collector's clock", got)
+	}
+	say(&wirepb.Found{Databases: []*wirepb.FoundDatabase{{Kind: "redis", Path: strings.Repeat("a", 5000)}}})
+	for err == nil {
+		_, err = k.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a path of 5000 bytes: got %v, want InvalidArgument", err)
+	}
+}
