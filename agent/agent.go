@@ -100,7 +100,7 @@ func (a *Agent) open(o Options) (err error) {
 	}
 	a.plugins, err = NewPlugins(PluginsConfig{
 		FirstParty: o.FirstParty, Command: o.Command, External: o.Config.Plugins,
-		Dir: filepath.Join(dir, pluginsFolder), Log: o.Log,
+		Dir: filepath.Join(dir, pluginsFolder), Log: o.Log, Protected: a.protected,
 	})
 	if err != nil {
 		return err
@@ -110,6 +110,7 @@ func (a *Agent) open(o Options) (err error) {
 		firstParty = append(firstParty, some...)
 	}
 	a.looker = newLooker(NewPolicy(o.Config, firstParty), a.plugins, firstParty, time.Now, o.Log)
+	a.looker.credentials.rekey(a.assignment.Key)
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("name of this host: %w", err)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -29,10 +30,11 @@ type prober interface {
 
 // looker runs a check once: the host's policy first, then the probe.
 type looker struct {
-	policy *Policy
-	probes prober
-	now    func() time.Time
-	log    *slog.Logger
+	policy      *Policy
+	probes      prober
+	credentials *credentials
+	now         func() time.Time
+	log         *slog.Logger
 
 	mu        sync.Mutex // guards what follows
 	described map[string]holdfast.Description
@@ -40,7 +42,9 @@ type looker struct {
 }
 
 func newLooker(policy *Policy, probes prober, firstParty []holdfast.Description, now func() time.Time, log *slog.Logger) *looker {
-	l := &looker{policy: policy, probes: probes, now: now, log: log,
+	var own [32]byte
+	rand.Read(own[:]) // never fails
+	l := &looker{policy: policy, probes: probes, credentials: newCredentials(own), now: now, log: log,
 		described: map[string]holdfast.Description{}, refused: map[string]string{}}
 	for _, d := range firstParty {
 		l.described[d.Name] = d
@@ -53,12 +57,14 @@ func newLooker(policy *Policy, probes prober, firstParty []holdfast.Description,
 // unknown, and why.
 func (l *looker) look(ctx context.Context, check holdfast.Check) (o holdfast.Observation, ok bool) {
 	at := l.now()
-	o, err := l.observe(ctx, check)
+	o, d, err := l.observe(ctx, check)
 	if ctx.Err() == context.Canceled {
 		return holdfast.Observation{}, false
 	}
 	if err == nil {
-		o, err = tidy(o)
+		if o, err = tidy(o); err == nil {
+			o.Credential = l.credentials.of(check, d)
+		}
 	}
 	if err != nil {
 		o = unable(ctx, check, err)
@@ -67,13 +73,16 @@ func (l *looker) look(ctx context.Context, check holdfast.Check) (o holdfast.Obs
 	return o, true
 }
 
-func (l *looker) observe(ctx context.Context, check holdfast.Check) (holdfast.Observation, error) {
+// observe runs the check's probe and says what it is; it is nothing where the policy
+// forbids it.
+func (l *looker) observe(ctx context.Context, check holdfast.Check) (holdfast.Observation, holdfast.Description, error) {
 	d, tools, err := l.permit(ctx, check)
 	if err != nil {
-		return holdfast.Observation{}, err
+		return holdfast.Observation{}, holdfast.Description{}, err
 	}
 	l.log.Debug("check begins", "check", check.ID, "probe", d.Name)
-	return l.probes.Observe(ctx, check, tools)
+	o, err := l.probes.Observe(ctx, check, tools)
+	return o, d, err
 }
 
 // permit asks the policy. What it forbids is not even started to be described.
@@ -125,12 +134,17 @@ func (l *looker) refusals(checks []holdfast.Check) map[string]string {
 	return maps.Clone(l.refused)
 }
 
+// known returns what is known of a probe; nothing where its plugin was not asked yet.
+func (l *looker) known(name string) holdfast.Description {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.described[name]
+}
+
 // cost is how heavy a check is: between cheap and heavy as long as its plugin
 // has not said.
 func (l *looker) cost(check holdfast.Check) holdfast.Cost {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if d, ok := l.described[check.Probe]; ok && slices.Contains([]holdfast.Cost{holdfast.Cheap, holdfast.IO, holdfast.Heavy}, d.Cost) {
+	if d := l.known(check.Probe); slices.Contains([]holdfast.Cost{holdfast.Cheap, holdfast.IO, holdfast.Heavy}, d.Cost) {
 		return d.Cost
 	}
 	return holdfast.IO

@@ -34,16 +34,35 @@ type launcher struct {
 	ended chan struct{}
 }
 
-func newLauncher() *launcher {
+// newLauncher makes a launcher whose thread is prepared first: what it starts inherits
+// that. Prepare may be nil.
+func newLauncher(prepare func()) *launcher {
 	l := &launcher{make(chan func()), make(chan struct{})}
 	go func() {
 		defer close(l.ended)
-		runtime.LockOSThread()
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if prepare != nil {
+			prepare()
+		}
 		for f := range l.work {
 			f()
 		}
 	}()
 	return l
+}
+
+// giveWay has the calling thread, and all that it starts from now on, let everybody
+// else's work go first: nice 10, and the last place of best-effort I/O (nice(2),
+// ioprio_set(2)). Best effort: a sandbox may forbid it.
+func giveWay() {
+	const (
+		thisThread       = 0
+		ioprioWhoProcess = 1
+		ioprioBestEffort = 2 << 13
+		ioprioLowest     = 7
+	)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, thisThread, 10)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, thisThread, ioprioBestEffort|ioprioLowest)
 }
 
 func (l *launcher) start(cmd *exec.Cmd) error {
@@ -203,6 +222,13 @@ func killTree(leader int) {
 		}
 	}
 	_ = unix.Kill(-leader, unix.SIGKILL)
+}
+
+// offer has the kernel take the process, and all it starts from now on, before others
+// where memory runs out (oom_score_adj, proc_pid_oom_score_adj(5)): rather a restore
+// test than the database beside it. Best effort.
+func (r *pluginRunner) offer() {
+	_ = os.WriteFile("/proc/"+r.ID()+"/oom_score_adj", []byte("500"), 0)
 }
 
 // descendants lists whom a process started, and whom they did.

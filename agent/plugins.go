@@ -48,23 +48,33 @@ type PluginsConfig struct {
 	// earlier one left there is removed.
 	Dir string
 	Log *slog.Logger
+	// Protected returns the paths of this host that no probe may restore anything in,
+	// on or above; it is asked before each run of a probe that writes. Nil: none is known.
+	Protected func() []string
 
 	StartTimeout time.Duration // default 10 s
 	Grace        time.Duration // for a call to end once its time is up, before the plugin is killed; default 2 s
+	CleanUp      time.Duration // the same for a heavy probe, which may have much to remove; default 30 s
 	Idle         time.Duration // an unused plugin is stopped after this; default 90 s
 }
 
 // Plugins runs plugins as processes of their own and asks them. A plugin that
 // crashes, hangs or talks rubbish is killed with everything it started, makes
-// its own checks unknown, and disturbs no other. All methods may be called from
-// several goroutines.
+// its own checks unknown, and disturbs no other. Heavy probes run in a process of
+// their own, which gives way to everybody else's work, with all that it starts. All
+// methods may be called from several goroutines.
 type Plugins struct {
-	config   PluginsConfig
-	scratch  string
-	hosts    map[string]*pluginHost // by plugin; fixed
-	launcher *launcher
-	calls    atomic.Uint64
-	work     sync.WaitGroup // starts, watches and stops under way
+	config  PluginsConfig
+	scratch string
+	hosts   map[string]*pluginHost // by plugin; fixed
+	heavy   map[string]*pluginHost // the same, for heavy probes; fixed
+	quick   *launcher
+	gentle  *launcher // of heavy
+	calls   atomic.Uint64
+	work    sync.WaitGroup // starts, watches and stops under way
+
+	mu    sync.Mutex
+	costs map[string]holdfast.Cost // of the probes of outside plugins that were asked; guarded by mu
 }
 
 // NewPlugins prepares the folder and starts nothing yet.
@@ -77,8 +87,10 @@ func NewPlugins(c PluginsConfig) (*Plugins, error) {
 	}
 	c.StartTimeout = orElse(c.StartTimeout, 10*time.Second)
 	c.Grace = orElse(c.Grace, 2*time.Second)
+	c.CleanUp = orElse(c.CleanUp, max(c.Grace, 30*time.Second))
 	c.Idle = orElse(c.Idle, defaultIdle)
-	p := &Plugins{config: c, scratch: filepath.Join(c.Dir, "scratch"), hosts: map[string]*pluginHost{}}
+	p := &Plugins{config: c, scratch: filepath.Join(c.Dir, "scratch"), hosts: map[string]*pluginHost{}, heavy: map[string]*pluginHost{},
+		costs: map[string]holdfast.Cost{}}
 	sockets := filepath.Join(c.Dir, "sockets")
 	for _, dir := range []string{sockets, p.scratch} {
 		if err := emptyFolder(dir); err != nil {
@@ -98,7 +110,7 @@ func NewPlugins(c PluginsConfig) (*Plugins, error) {
 		}
 		p.add(spec)
 	}
-	p.launcher = newLauncher()
+	p.quick, p.gentle = newLauncher(nil), newLauncher(giveWay)
 	return p, nil
 }
 
@@ -109,7 +121,19 @@ func (p *Plugins) add(spec pluginSpec) {
 		log:  p.config.Log.With("plugin", spec.name),
 		work: &p.work,
 		start: func(h *pluginHost) (*pluginProcess, error) {
-			return startPlugin(spec, p.launcher, h.log)
+			return startPlugin(spec, p.quick, h.log)
+		},
+	}
+	p.heavy[spec.name] = &pluginHost{
+		name: spec.name + " (heavy)",
+		log:  p.config.Log.With("plugin", spec.name, "cost", holdfast.Heavy),
+		work: &p.work,
+		start: func(h *pluginHost) (*pluginProcess, error) {
+			process, err := startPlugin(spec, p.gentle, h.log)
+			if err == nil {
+				process.runner.offer()
+			}
+			return process, err
 		},
 	}
 }
@@ -132,39 +156,82 @@ func externalSpec(path, sum, sockets string) (pluginSpec, error) {
 // Tools are the absolute paths of programs the probe may run. An error means that
 // it could not tell: it names the plugin, and probe.ReasonOf says why. Check and
 // At of the observation are set. Observe returns when nothing of the call runs
-// any more, at most Grace after its time is up, and its scratch is gone.
+// any more, at most Grace (of a heavy probe CleanUp) after its time is up, and its
+// scratch is gone.
 func (p *Plugins) Observe(ctx context.Context, check holdfast.Check, tools map[string]string) (holdfast.Observation, error) {
 	if check.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, check.Timeout.Std())
 		defer cancel()
 	}
-	h, err := p.host(check.Probe)
+	name, err := p.plugin(check.Probe)
 	if err != nil {
 		return holdfast.Observation{}, err
 	}
 	began := time.Now()
-	o, err := p.observe(ctx, h, check, tools)
+	o, err := p.observe(ctx, name, check, tools)
 	if err != nil {
 		if reason := probe.ReasonOf(err); reason == "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = probe.Unable(holdfast.Timeout, "%w", err)
 		}
-		return holdfast.Observation{}, fmt.Errorf("plugin %s: %w", h.name, err)
+		return holdfast.Observation{}, fmt.Errorf("plugin %s: %w", name, err)
 	}
 	o.Check, o.At = check.ID, began.UTC()
 	return o, nil
 }
 
-// host finds the plugin of a probe: the part of its name before the dot.
-func (p *Plugins) host(probeName string) (*pluginHost, error) {
+// plugin returns the name of a probe's plugin: the part of its own before the dot.
+func (p *Plugins) plugin(probeName string) (string, error) {
 	name, _, _ := strings.Cut(probeName, ".")
-	if h := p.hosts[name]; h != nil {
-		return h, nil
+	if p.hosts[name] == nil {
+		return "", fmt.Errorf("there is no plugin for the probe %q on this host; known plugins: %s", probeName, strings.Join(slices.Sorted(maps.Keys(p.hosts)), ", "))
 	}
-	return nil, fmt.Errorf("there is no plugin for the probe %q on this host; known plugins: %s", probeName, strings.Join(slices.Sorted(maps.Keys(p.hosts)), ", "))
+	return name, nil
 }
 
-func (p *Plugins) observe(ctx context.Context, h *pluginHost, check holdfast.Check, tools map[string]string) (holdfast.Observation, error) {
+// cost returns how heavy a check's probe is. An outside plugin is started where it was
+// not asked yet.
+func (p *Plugins) cost(ctx context.Context, plugin string, check holdfast.Check) (holdfast.Cost, error) {
+	for _, d := range p.config.FirstParty[plugin] {
+		if d.Name == check.Probe {
+			return d.Cost, nil
+		}
+	}
+	p.mu.Lock()
+	cost, known := p.costs[check.Probe]
+	p.mu.Unlock()
+	if known {
+		return cost, nil
+	}
+	h := p.hosts[plugin]
+	process, err := h.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer h.release(process, p.linger(check.Every))
+	d, ok := process.probes[check.Probe]
+	if !ok {
+		return "", noProbe(check.Probe, process)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.costs[check.Probe] = d.Cost
+	return d.Cost, nil
+}
+
+func noProbe(name string, process *pluginProcess) error {
+	return fmt.Errorf("has no probe %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(process.probes)), ", "))
+}
+
+func (p *Plugins) observe(ctx context.Context, plugin string, check holdfast.Check, tools map[string]string) (holdfast.Observation, error) {
+	cost, err := p.cost(ctx, plugin, check)
+	if err != nil {
+		return holdfast.Observation{}, err
+	}
+	h := p.hosts[plugin]
+	if cost == holdfast.Heavy {
+		h = p.heavy[plugin]
+	}
 	process, err := h.acquire(ctx)
 	if err != nil {
 		return holdfast.Observation{}, err
@@ -172,7 +239,7 @@ func (p *Plugins) observe(ctx context.Context, h *pluginHost, check holdfast.Che
 	defer h.release(process, p.linger(check.Every))
 	d, ok := process.probes[check.Probe]
 	if !ok {
-		return holdfast.Observation{}, fmt.Errorf("has no probe %q; it has %s", check.Probe, strings.Join(slices.Sorted(maps.Keys(process.probes)), ", "))
+		return holdfast.Observation{}, noProbe(check.Probe, process)
 	}
 	request := &wirepb.ObserveRequest{
 		Probe:     check.Probe,
@@ -196,6 +263,9 @@ func (p *Plugins) observe(ctx context.Context, h *pluginHost, check holdfast.Che
 			}
 		}()
 		request.Scratch = scratch
+		if p.config.Protected != nil {
+			request.Protected = p.config.Protected()
+		}
 	}
 	response, err := p.call(ctx, h, process, request)
 	if err != nil {
@@ -261,7 +331,11 @@ func observeRPC(ctx context.Context, rpc wirepb.PluginClient, request *wirepb.Ob
 // endCall ends a call whose time is up, gently, then by killing the plugin.
 // At a deadline the plugin needs no telling: it was given the same one.
 func (p *Plugins) endCall(ctx context.Context, h *pluginHost, process *pluginProcess, request *wirepb.ObserveRequest, answered <-chan struct{}) {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.Grace)
+	patience := p.config.Grace
+	if process.probes[request.Probe].Cost == holdfast.Heavy {
+		patience = p.config.CleanUp
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		_, _ = process.rpc.Cancel(grace, &wirepb.CancelRequest{Call: request.Call})
@@ -307,10 +381,11 @@ func (p *Plugins) linger(every holdfast.Duration) time.Duration {
 // Describe returns the description of one probe. An outside plugin is started
 // for it when it does not run.
 func (p *Plugins) Describe(ctx context.Context, probeName string) (holdfast.Description, error) {
-	h, err := p.host(probeName)
+	name, err := p.plugin(probeName)
 	if err != nil {
 		return holdfast.Description{}, err
 	}
+	h := p.hosts[name]
 	all, err := p.describe(ctx, h)
 	if err != nil {
 		return holdfast.Description{}, err
@@ -356,8 +431,10 @@ func (p *Plugins) describe(ctx context.Context, h *pluginHost) ([]holdfast.Descr
 func (p *Plugins) Health() []holdfast.PluginHealth {
 	var all []holdfast.PluginHealth
 	for _, name := range slices.Sorted(maps.Keys(p.hosts)) {
-		if health, used := p.hosts[name].fares(); used {
-			all = append(all, health)
+		for _, h := range []*pluginHost{p.hosts[name], p.heavy[name]} {
+			if health, used := h.fares(); used {
+				all = append(all, health)
+			}
 		}
 	}
 	return all
@@ -365,11 +442,13 @@ func (p *Plugins) Health() []holdfast.PluginHealth {
 
 // Close stops every plugin and returns when all are gone. Calls under way fail.
 func (p *Plugins) Close() error {
-	for _, h := range p.hosts {
+	for name, h := range p.hosts {
 		h.close()
+		p.heavy[name].close()
 	}
 	p.work.Wait()
-	p.launcher.close()
+	p.quick.close()
+	p.gentle.close()
 	return emptyFolder(p.scratch)
 }
 

@@ -150,6 +150,7 @@ func TestPlugins(t *testing.T) {
 	t.Run("answers", func(t *testing.T) { testAnswers(t, agent.PluginsConfig{External: external}) })
 	t.Run("cancel", func(t *testing.T) { testCancel(t, firstParty) })
 	t.Run("progress", func(t *testing.T) { testProgress(t, firstParty) })
+	t.Run("heavy", func(t *testing.T) { testHeavy(t, firstParty) })
 	t.Run("lifetime", func(t *testing.T) { testLifetime(t, firstParty) })
 	t.Run("backoff", func(t *testing.T) { testBackoff(t, firstParty) })
 	t.Run("misbehaviour", func(t *testing.T) { testMisbehaviour(t, firstParty, external) })
@@ -214,10 +215,10 @@ func testAnswers(t *testing.T, c agent.PluginsConfig) {
 	for _, d := range all {
 		names = append(names, d.Name)
 	}
-	if diff := cmp.Diff([]string{"outside.bad", "outside.good", "rogue.garbage"}, names); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"outside.bad", "outside.good", "outside.heavy", "rogue.garbage"}, names); err != nil || diff != "" {
 		t.Errorf("descriptions: %v (-want +got):\n%s", err, diff)
 	}
-	if d, err := p.Describe(t.Context(), "outside.bad"); err != nil || d.Cost != holdfast.Heavy || !d.Privileges.Writes {
+	if d, err := p.Describe(t.Context(), "outside.bad"); err != nil || d.Cost != holdfast.IO || !d.Privileges.Writes {
 		t.Errorf("describe: got %+v, %v", d, err)
 	}
 }

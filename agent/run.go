@@ -50,6 +50,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	probing.Go(func() { a.scheduler.Run(ctx) })
 	probing.Go(func() { a.watchHealth(ctx) })
 	probing.Go(func() { a.discovery.run(ctx) })
+	probing.Go(func() { a.sweep(ctx) })
 	gathering.Go(func() { gather(a.results, a.spool) })
 	a.schedule(ctx, a.assignment, a.spool.Ages(a.assignment.Checks)) // before a newer one can come
 	reports, stopReports := context.WithCancel(context.WithoutCancel(ctx))
@@ -151,6 +152,7 @@ func (a *Agent) assign(ctx context.Context, as holdfast.Assignment) {
 	a.mu.Lock()
 	a.assignment = as
 	a.mu.Unlock()
+	a.looker.credentials.rekey(as.Key)
 	a.log.Info("checks assigned", "checks", len(as.Checks), "version", as.Version)
 	a.schedule(ctx, as, nil)
 }

@@ -247,7 +247,7 @@ func (r *probeRun) observe(ctx context.Context, narration io.Writer, name string
 	}
 	defer os.RemoveAll(dir)
 	// What a plugin says is told with its failure; a log would say it twice.
-	host, err := agent.NewPlugins(agent.PluginsConfig{FirstParty: byPlugin, Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	host, err := agent.NewPlugins(agent.PluginsConfig{FirstParty: byPlugin, Dir: dir, Log: slog.New(slog.DiscardHandler), Protected: agent.DatabaseFolders})
 	if err != nil {
 		return holdfast.Observation{}, err
 	}

@@ -76,7 +76,7 @@ func Run(ctx context.Context, c Command) (Output, error) {
 		cmd.Stderr = io.MultiWriter(stderr, c.StderrTo)
 	}
 	cmd.WaitDelay = lingering
-	err := runGroup(cmd, isHeavy(ctx))
+	err := runGroup(cmd)
 
 	out := Output{stdout.kept.Bytes(), stderr.kept.Bytes(), -1, stdout.dropped || stderr.dropped}
 	if cmd.ProcessState != nil {
@@ -127,12 +127,3 @@ func (w *capped) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-type heavyKey struct{}
-
-// withHeavy marks ctx as that of a heavy probe: its tools give way to others.
-func withHeavy(ctx context.Context) context.Context {
-	return context.WithValue(ctx, heavyKey{}, true)
-}
-
-func isHeavy(ctx context.Context) bool { return ctx.Value(heavyKey{}) != nil }

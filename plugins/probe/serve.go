@@ -124,9 +124,6 @@ func (s *server) observe(ctx context.Context, p Probe, r *wirepb.ObserveRequest)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.GetTimeoutNs()))
 	s.begin(r.GetCall(), cancel)
 	defer s.end(r.GetCall())
-	if p.Describe().Cost == holdfast.Heavy {
-		ctx = withHeavy(ctx)
-	}
 	o, err := p.Observe(ctx, Request{
 		Check:    r.GetCheck(),
 		Settings: holdfast.Settings(r.GetSettings()),

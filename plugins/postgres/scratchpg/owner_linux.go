@@ -96,7 +96,6 @@ func (o Owner) run(ctx context.Context, folder, stdin *os.File, path string, arg
 	case err != nil:
 		return probe.Output{}, probe.Unable("", "run %s: %w", filepath.Base(path), err)
 	}
-	giveWay(cmd.Process.Pid)
 	// As long as the leader is not reaped its number is its own, and the group can
 	// be killed safely.
 	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
@@ -135,18 +134,6 @@ func (w *capped) Write(p []byte) (int, error) {
 	w.dropped = w.dropped || len(p) > room
 	w.kept.Write(p[:min(room, len(p))])
 	return len(p), nil
-}
-
-// giveWay lets everybody else's work go first; what it starts later does too.
-// Best effort: a sandbox may forbid it.
-func giveWay(group int) {
-	const (
-		ioprioWhoGroup   = 2
-		ioprioBestEffort = 2 << 13
-		ioprioLowest     = 7
-	)
-	_ = unix.Setpriority(unix.PRIO_PGRP, group, 10)
-	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoGroup, uintptr(group), ioprioBestEffort|ioprioLowest)
 }
 
 // deleted is what the kernel writes behind the path of a folder that is gone.

@@ -166,7 +166,6 @@ func (c *Cluster) launch(postgres string, args []string) error {
 		err := cmd.Start()
 		if err == nil {
 			c.postmaster = cmd.Process
-			giveWay(cmd.Process.Pid)
 		}
 		started <- err
 		if err == nil {

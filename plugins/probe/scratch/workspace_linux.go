@@ -27,7 +27,7 @@ const (
 // New makes a workspace, after it has removed those in the same folder
 // whose owners are dead.
 func New(scratch, check string) (*Workspace, error) {
-	if err := sweep(scratch); err != nil {
+	if _, err := Sweep(scratch); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp(scratch, workspacePrefix)
@@ -70,13 +70,23 @@ func (w *Workspace) Remove() error {
 	return err
 }
 
-// sweep removes workspaces whose owner is dead. One without a marker is being
-// made just now, or its owner died in that instant; it is empty then.
-func sweep(scratch string) error {
+// InWorkspace reports whether a path lies in the workspace of a restore test, by its
+// name.
+func InWorkspace(path string) bool { return strings.Contains(path, "/"+workspacePrefix) }
+
+// Sweep removes the workspaces in a folder whose owner is dead, and reports whether
+// none is left: others are in use. One without a marker is being made just now, or
+// its owner died in that instant; it is empty then, or somebody else's. No such folder
+// holds none.
+func Sweep(scratch string) (empty bool, err error) {
 	entries, err := os.ReadDir(scratch)
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
 	}
+	if err != nil {
+		return false, err
+	}
+	empty = true
 	for _, e := range entries {
 		if !e.IsDir() || !strings.HasPrefix(e.Name(), workspacePrefix) {
 			continue
@@ -88,13 +98,15 @@ func sweep(scratch string) error {
 		}
 		if unix.Flock(int(marker.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
 			err = removeAll(dir)
+		} else {
+			empty = false
 		}
 		marker.Close()
 		if err != nil {
-			return fmt.Errorf("remove what a dead owner left: %w", err)
+			return false, fmt.Errorf("remove what a dead owner left: %w", err)
 		}
 	}
-	return nil
+	return empty, nil
 }
 
 // removeAll is os.RemoveAll for a tree with folders that may not be written: the

@@ -25,7 +25,7 @@ func main() {
 	if len(os.Args) > 1 {
 		name = os.Args[1]
 	}
-	probe.Serve(good{name}, bad{name})
+	probe.Serve(good{name}, bad{name}, heavy{name})
 }
 
 // good answers with what it was asked and leaves a file in its scratch.
@@ -92,6 +92,42 @@ func environment() string {
 	return strings.Join(names, " ")
 }
 
+// heavy answers with how it is run.
+type heavy struct{ plugin string }
+
+func (h heavy) Describe() probe.Description {
+	return probe.Description{
+		Name:       h.plugin + ".heavy",
+		Observes:   "Its own standing.",
+		Settings:   probe.Schema[struct{}](),
+		Cost:       holdfast.Heavy,
+		Privileges: holdfast.Privileges{Writes: true},
+	}
+}
+
+func (heavy) Observe(ctx context.Context, r probe.Request) (probe.Observation, error) {
+	// What the tool starts in turn says it: the shell's own priority is no matter.
+	out, err := probe.Run(ctx, probe.Command{Path: "/bin/sh", Args: []string{"-c", "nice; ionice"}})
+	if err != nil {
+		return probe.Observation{}, err
+	}
+	oom, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return probe.Observation{}, err
+	}
+	nice := map[string]bool{}
+	threads, _ := filepath.Glob("/proc/self/task/*/stat")
+	for _, thread := range threads {
+		stat, _ := os.ReadFile(thread)
+		_, after, _ := strings.Cut(string(stat), ") ")
+		nice[strings.Fields(after)[16]] = true // the 19th field, see proc_pid_stat(5)
+	}
+	return probe.Observation{Outcome: holdfast.OK, Summary: "it is", Facts: map[string]string{
+		"pid": fmt.Sprint(os.Getpid()), "tool": strings.Join(strings.Fields(string(out.Stdout)), " "), "threads": fmt.Sprint(nice),
+		"oom": strings.TrimSpace(string(oom)), "protected": strings.Join(r.Protected, " "),
+	}}, nil
+}
+
 // bad misbehaves.
 type bad struct{ plugin string }
 
@@ -105,7 +141,7 @@ func (b bad) Describe() probe.Description {
 		Name:       b.plugin + ".bad",
 		Observes:   "The agent's patience.",
 		Settings:   probe.Schema[badSettings](),
-		Cost:       holdfast.Heavy,
+		Cost:       holdfast.IO,
 		Privileges: holdfast.Privileges{Writes: true},
 		Reasons:    []holdfast.Reason{holdfast.Unreachable},
 	}
