@@ -29,6 +29,13 @@ func NewLooker(c Config, probes prober, firstParty []holdfast.Description, now f
 	return newLooker(NewPolicy(c, firstParty), probes, firstParty, now, slog.New(slog.DiscardHandler)).look
 }
 
+// LookUnder is NewLooker for an agent that was sent a key for credentials.
+func LookUnder(c Config, probes prober, firstParty []holdfast.Description, now func() time.Time, key []byte) func(context.Context, holdfast.Check) (holdfast.Observation, bool) {
+	l := newLooker(NewPolicy(c, firstParty), probes, firstParty, now, slog.New(slog.DiscardHandler))
+	l.credentials.rekey(key)
+	return l.look
+}
+
 var Gather = gather
 
 // Kill ends an outbox as kill -9 does: nothing more is written.
