@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/barman"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/btrfs"
 	"github.com/holdfast-monitor/holdfast/plugins/files"
@@ -27,6 +28,7 @@ import (
 // All returns every plugin by name. A probe's name begins with its plugin's.
 func All() map[string]func() []probe.Probe {
 	return map[string]func() []probe.Probe{
+		"barman":     barman.Probes,
 		"borg":       borg.Probes,
 		"btrfs":      btrfs.Probes,
 		"files":      files.Probes,
