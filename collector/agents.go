@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 
 // agents is what each agent has to run, and how each stands.
 type agents struct {
+	key         []byte // agents hash credentials under it; set before the first assignment
 	mu          sync.RWMutex
 	assignments map[string]*holdfast.Assignment // guarded by mu; never changed in place
 	states      map[string]holdfast.AgentState  // guarded by mu
@@ -41,7 +43,7 @@ func (a *agents) assign(c *holdfast.Catalogue) []string {
 	}
 	for name, checks := range byAgent {
 		slices.SortFunc(checks, func(x, y holdfast.Check) int { return strings.Compare(x.ID, y.ID) })
-		next := &holdfast.Assignment{Version: assignmentVersion(checks), Checks: checks}
+		next := &holdfast.Assignment{Version: assignmentVersion(checks, a.key), Checks: checks, Key: a.key}
 		if was := a.assignments[name]; was == nil || was.Version != next.Version {
 			a.assignments[name] = next
 			changed = append(changed, name)
@@ -51,13 +53,13 @@ func (a *agents) assign(c *holdfast.Catalogue) []string {
 	return changed
 }
 
-func assignmentVersion(checks []holdfast.Check) string {
-	h := sha256.New()
+func assignmentVersion(checks []holdfast.Check, key []byte) string {
+	h := hmac.New(sha256.New, key)
 	json.NewEncoder(h).Encode(checks)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-var noChecks = &holdfast.Assignment{Version: assignmentVersion(nil)}
+var noChecks = &holdfast.Assignment{Version: assignmentVersion(nil, nil)}
 
 // assignment returns what an agent has to run.
 func (a *agents) assignment(agent string) *holdfast.Assignment {

@@ -175,14 +175,20 @@ func (c *Collector) putInForce(k *holdfast.Catalogue, s holdfast.CatalogueStatus
 
 // recallObservations reads what was observed.
 func (c *Collector) recallObservations(ctx context.Context) error {
-	err := decodeAll(c.store.Histories(ctx), func(h store.History) ([]holdfast.Observation, error) {
-		list, err := decodeHistory(h.Check, h.Value)
+	type history struct {
+		check string
+		list  []holdfast.Observation
+		past  []score.PastPoint
+	}
+	err := decodeAll(c.store.Histories(ctx), func(h store.History) (history, error) {
+		list, past, err := decodeHistory(h.Check, h.Value)
 		if err != nil {
-			return nil, fmt.Errorf("check %s: %w", h.Check, err)
+			return history{}, fmt.Errorf("check %s: %w", h.Check, err)
 		}
-		return list, nil
-	}, func(list []holdfast.Observation) {
-		for _, o := range list {
+		return history{h.Check, list, past}, nil
+	}, func(h history) {
+		c.estate.facts.Remember(h.check, h.past)
+		for _, o := range h.list {
 			c.estate.facts.Observe(o)
 		}
 	})

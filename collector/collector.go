@@ -119,6 +119,9 @@ func (c *Collector) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.agents.key, err = c.ingest.CredentialKey(); err != nil {
+		return err
+	}
 	if err := c.boot(ctx); err != nil {
 		return err
 	}

@@ -7,15 +7,18 @@ import (
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/collector/score"
 	"github.com/holdfast-monitor/holdfast/wire"
 )
 
 // historyForm is the stored form of a check's history: what judgement reads of it
-// at the start. It is compact because there is one for every check.
-const historyForm = 1
+// at the start. It is compact because there is one for every check. Form 1 had no
+// recovery points of the past.
+const historyForm = 2
 
-// encodeHistory writes a check's history, oldest first.
-func encodeHistory(list []holdfast.Observation) ([]byte, error) {
+// encodeHistory writes a check's history, oldest first, and its recovery points of
+// the past, newest first.
+func encodeHistory(list []holdfast.Observation, past []score.PastPoint) ([]byte, error) {
 	b := append(make([]byte, 0, 256), historyForm)
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for i := range list {
@@ -33,14 +36,48 @@ func encodeHistory(list []holdfast.Observation) ([]byte, error) {
 		b = appendNumbers(b, r.Counts, r.Measures)
 		b = appendBytes(b, r.Body)
 	}
-	return b, nil
+	return appendPast(b, past), nil
+}
+
+// appendPast writes recovery points of the past. Their times are told as what they
+// differ by from the one before: neighbours are near.
+func appendPast(b []byte, past []score.PastPoint) []byte {
+	b = binary.AppendUvarint(b, uint64(len(past)))
+	at := int64(0)
+	for i := range past {
+		p := &past[i]
+		old := uint64(0)
+		if p.Old {
+			old = 1
+		}
+		b = binary.AppendVarint(b, p.At-at)
+		for _, n := range []uint64{uint64(p.ID), uint64(p.Of), uint64(p.Bytes), uint64(p.Files), uint64(p.Changed + 1),
+			uint64(p.First), uint64(p.Last), uint64(p.Gone), old} {
+			b = binary.AppendUvarint(b, n)
+		}
+		at = p.At
+	}
+	return b
+}
+
+// past reads what appendPast wrote.
+func (c *cursor) past() []score.PastPoint {
+	past := make([]score.PastPoint, c.count(10))
+	at := int64(0)
+	for i := range past {
+		at += c.varint()
+		past[i] = score.PastPoint{At: at, ID: uint32(c.uvarint()), Of: uint32(c.uvarint()), Bytes: int64(c.uvarint()), Files: int64(c.uvarint()),
+			Changed: int64(c.uvarint()) - 1, First: uint32(c.uvarint()), Last: uint32(c.uvarint()), Gone: uint32(c.uvarint()), Old: c.uvarint() == 1}
+	}
+	return past
 }
 
 // decodeHistory reads what encodeHistory wrote of a check.
-func decodeHistory(check string, b []byte) ([]holdfast.Observation, error) {
+func decodeHistory(check string, b []byte) ([]holdfast.Observation, []score.PastPoint, error) {
 	c := cursor{b: b}
-	if form := c.byte(); form != historyForm {
-		return nil, fmt.Errorf("history is of form %d, this program reads form %d", form, historyForm)
+	form := c.byte()
+	if form != 1 && form != historyForm {
+		return nil, nil, fmt.Errorf("history is of form %d, this program reads forms up to %d", form, historyForm)
 	}
 	list := make([]holdfast.Observation, c.count(8))
 	agent := ""
@@ -53,20 +90,24 @@ func decodeHistory(check string, b []byte) ([]holdfast.Observation, error) {
 		counts, measures := c.numbers()
 		body := c.bytes()
 		if c.err != nil {
-			return nil, fmt.Errorf("history: %w", c.err)
+			return nil, nil, fmt.Errorf("history: %w", c.err)
 		}
 		o, err := wire.ReadBody(body)
 		if err == nil {
 			err = wire.SetNumbers(&o, counts, measures)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("history: %w", err)
+			return nil, nil, fmt.Errorf("history: %w", err)
 		}
 		o.Check, o.Agent, o.Seq, o.Offset = check, agent, seq, holdfast.Duration(offset)
 		o.At, o.Received = time.Unix(0, at).UTC(), time.Unix(0, received).UTC()
 		list[i] = o
 	}
-	return list, c.err
+	if form == 1 {
+		return list, nil, c.err
+	}
+	past := c.past()
+	return list, past, c.err
 }
 
 // encodeObserved is the stored form of an observed change: JSON, as people may

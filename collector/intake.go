@@ -223,7 +223,7 @@ func (in *intake) batch() store.Batch {
 		b.Reports = append(b.Reports, in.stored(agent, ro))
 	}
 	for check := range in.unsaved {
-		value, err := encodeHistory(in.estate.facts.History(check))
+		value, err := encodeHistory(in.estate.facts.History(check), in.estate.facts.Points(check))
 		if err != nil {
 			in.log.Error("history of a check not saved", "check", check, "err", err)
 			continue

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -114,6 +115,18 @@ func (a *authority) parse(data []byte) error {
 	}
 	a.pool.AddCert(a.cert)
 	return nil
+}
+
+// credentialKey returns the key under which agents hash credentials (holdfast's
+// Observation.Credential). It follows from the authority's own key (HKDF, RFC 5869),
+// which it tells nothing of: so it is the same after a restart and a restore, and
+// stands in no record that holds the hashes.
+func (a *authority) credentialKey() ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return nil, fmt.Errorf("key for credentials: %w", err)
+	}
+	return hkdf.Key(sha256.New, der, nil, "holdfast credential 1", sha256.Size)
 }
 
 // createAuthority makes a key and its certificate. The file appears whole or not

@@ -126,6 +126,9 @@ func setDefault[T comparable](v *T, d T) {
 // AuthorityEnds is when the authority of agents' certificates runs out.
 func (s *Server) AuthorityEnds() time.Time { return s.ca.cert.NotAfter }
 
+// CredentialKey is the key that assignments hand to agents.
+func (s *Server) CredentialKey() ([]byte, error) { return s.ca.credentialKey() }
+
 // Serve takes connections until Stop. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {

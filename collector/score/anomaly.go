@@ -94,7 +94,7 @@ func sized(o *holdfast.Observation) bool {
 // remembered returns the record of one origin's points, newest first, of those that
 // were listed since an instant.
 func (s *sight) remembered(of, since uint32) pastPoints {
-	past := slices.Clone(s.past)
+	past := append(make(pastPoints, 0, len(s.past)+holdfast.MaxRecoveryPoints), s.past...)
 	for i := range s.seen {
 		past = past.note(&s.seen[i])
 	}
@@ -126,37 +126,61 @@ func (j *judge) unusual(id string, newest *PastPoint, before pastPoints) []*item
 		it.since, it.at = instant(newest.First), instant(newest.First)
 		list = append(list, it)
 	}
-	if usual, ok := median(before, func(p *PastPoint) int64 { return p.Bytes }); ok && newest.Bytes > 0 && float64(newest.Bytes) < a.Size*usual {
+	fewer := func(of func(*PastPoint) int64, share float64) (usual float64, odd bool) {
+		return compared(newest, before, of, func(v, usual float64) bool { return v < share*usual })
+	}
+	if usual, is := fewer(func(p *PastPoint) int64 { return stated(p.Bytes) }, a.Size); is {
 		odd(codeShrunk, "size", fmt.Sprintf("holds %s, those before it %s (median)", holdfast.Bytes(newest.Bytes), holdfast.Bytes(usual)))
 	}
-	if usual, ok := median(before, func(p *PastPoint) int64 { return p.Files }); ok && newest.Files > 0 && float64(newest.Files) < a.Files*usual {
+	if usual, is := fewer(func(p *PastPoint) int64 { return stated(p.Files) }, a.Files); is {
 		odd(codeFewerFiles, "files", fmt.Sprintf("holds %d files, those before it %.0f (median)", newest.Files, usual))
 	}
-	changed := float64(newest.Changed)
-	usual, ok := median(before, func(p *PastPoint) int64 { return p.Changed + 1 }) // 0 is a number here, -1 none
-	if ok && a.Changed > 0 && newest.Bytes > 0 && changed > a.Changed*(usual-1) && changed > a.Share*float64(newest.Bytes) {
+	usual, is := compared(newest, before, func(p *PastPoint) int64 { return p.Changed },
+		func(v, usual float64) bool { return a.Changed > 0 && v > a.Changed*usual })
+	if share := float64(newest.Changed) / float64(newest.Bytes); is && newest.Bytes > 0 && share > a.Share {
 		odd(codeChangedMuch, "changed", fmt.Sprintf("changed %s, %.0f %% of the whole, those before it %s (median): a sign of ransomware",
-			holdfast.Bytes(newest.Changed), 100*changed/float64(newest.Bytes), holdfast.Bytes(usual-1)))
+			holdfast.Bytes(newest.Changed), 100*share, holdfast.Bytes(usual)))
 	}
 	return list
 }
 
-// median returns the median of the newest ten points that state a number above 0;
-// false where there are too few to say what is usual.
-func median(points pastPoints, of func(*PastPoint) int64) (float64, bool) {
-	var known [usualPoints]int64
+// stated makes a number that is not stated one that does not count.
+func stated(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// compared tells whether a number of the newest point is unlike the median of the
+// ten points before it that state one: odd says what is unlike a median. Where too
+// few state it there is no telling, and where more than a quarter of them are as
+// unlike it themselves, that is usual here.
+func compared(newest *PastPoint, before pastPoints, of func(*PastPoint) int64, odd func(v, median float64) bool) (median float64, is bool) {
+	var known [usualPoints]float64
 	n := 0
-	for i := range points {
-		if v := of(&points[i]); v > 0 && n < len(known) {
-			known[n] = v
+	for i := range before {
+		if v := of(&before[i]); v >= 0 && n < len(known) {
+			known[n] = float64(v)
 			n++
 		}
 	}
-	if n < fewestPoints {
+	v := of(newest)
+	if n < fewestPoints || v < 0 {
 		return 0, false
 	}
 	slices.Sort(known[:n])
-	return (float64(known[(n-1)/2]) + float64(known[n/2])) / 2, true
+	median = (known[(n-1)/2] + known[n/2]) / 2
+	if !odd(float64(v), median) {
+		return median, false
+	}
+	likewise := 0
+	for _, v := range known[:n] {
+		if odd(v, median) {
+			likewise++
+		}
+	}
+	return median, likewise <= n/4
 }
 
 // keptTooShort finds a point that the record knows, that should be on hand and is
@@ -164,11 +188,11 @@ func median(points pastPoints, of func(*PastPoint) int64) (float64, bool) {
 // between the newest four and the oldest nobody can tell; and by when the copy was
 // first seen to lack it (said), not by now, so that time alone forgives nothing.
 func (j *judge) keptTooShort(id string, o *holdfast.Observation, said time.Time, past pastPoints, keep holdfast.Duration) *item {
-	newest, oldest := span(o)
 	for i := range past {
 		p := &past[i]
 		at := time.Unix(0, p.At).UTC()
-		if until := at.Add(keep.Std()); p.Last < seconds(said) && outside(p, newest, oldest) && until.After(said) {
+		if until := at.Add(keep.Std()); p.Last < seconds(said) && p.missing(o) && until.After(said) {
+			newest, oldest := span(o)
 			it := j.finding(codeKeptShort, id+"/kept", fmt.Sprintf("the point of %s of %s is gone, and was to be kept until %s (keep %s); it was last listed %s, the copy now reaches from %s to %s",
 				moment(at), id, moment(until), keep, moment(instant(p.Last)), moment(oldest), moment(newest)))
 			it.since, it.at = instant(p.Gone), said

@@ -55,10 +55,10 @@ func (p pastPoints) note(e *entry) pastPoints {
 	}
 	of := originOf(&e.Observation)
 	first, last := seconds(e.At), seconds(e.last.at)
-	newest, oldest := span(&e.Observation)
+	newest, _ := span(&e.Observation)
 	for i := range p {
 		x := &p[i]
-		if x.Of == of && outside(x, newest, oldest) && first > x.Last && (x.Gone == 0 || first < x.Gone) {
+		if x.Of == of && x.missing(&e.Observation) && first > x.Last && (x.Gone == 0 || first < x.Gone) {
 			x.Gone = first
 		}
 	}
@@ -124,15 +124,19 @@ func (p pastPoints) thin() pastPoints {
 	return kept
 }
 
-// outside reports whether a point lies where a listing shows all there is: before
-// the oldest kept or after the newest. One that was only ever the newest and has no
-// name may be a moment that moves along (the end of an archive) and is not judged.
-func outside(x *PastPoint, newest, oldest time.Time) bool {
+// missing reports whether a listing shows that a point is not kept any more: it lies
+// before the oldest kept or after the newest, and nobody can tell of what lies
+// between. A point that was only ever the newest counts where the check lists others
+// beside it and its name stands for nothing else now: it may be a moment that moves
+// along, like the end of an archive.
+func (p *PastPoint) missing(o *holdfast.Observation) bool {
+	newest, oldest := span(o)
 	switch {
-	case x.At < oldest.UnixNano():
-		return x.Old
-	case x.At > newest.UnixNano():
-		return x.Old || x.ID != 0
+	case p.At < oldest.UnixNano():
+		return p.Old
+	case p.At > newest.UnixNano():
+		return p.Old || p.ID != 0 && len(o.RecoveryPoints) > 1 &&
+			!slices.ContainsFunc(o.RecoveryPoints, func(r holdfast.RecoveryPoint) bool { return hashed(r.ID) == p.ID })
 	}
 	return false
 }

@@ -45,6 +45,9 @@ func (l *look) archives(ctx context.Context, o *probe.Observation) ([]archive, e
 	sealed := all.encrypted()
 	o.Encrypted = &sealed
 	o.Facts["encryption"] = all.Encryption.Mode
+	if id := all.Repository.ID; id != "" {
+		o.Fingerprint[holdfast.PartRepository] = probe.Clip(id, holdfast.MaxText)
+	}
 	sorted := sortArchives(all.Archives)
 	var meant []archive
 	for _, a := range sorted {

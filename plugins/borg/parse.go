@@ -54,6 +54,9 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 // listed is the answer of `list --json`.
 type listed struct {
 	Archives   []archive `json:"archives"`
+	Repository struct {
+		ID string `json:"id"`
+	} `json:"repository"`
 	Encryption struct {
 		Mode string `json:"mode"`
 	} `json:"encryption"`

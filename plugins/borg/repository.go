@@ -32,6 +32,7 @@ func (p *repositoryProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: tools,
 			Note: "reads the repository without a lock and writes nothing into it; writes a view of it (links, and copies of config, index and hints) into scratch"},
 		Target:  []string{"repository"},
+		Secret:  []string{"passphrase_file", "key_file"},
 		Paths:   []string{"repository"},
 		Reasons: reasons,
 	}

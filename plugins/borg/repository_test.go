@@ -42,6 +42,9 @@ func TestRepositoryGood(t *testing.T) {
 	if got := o.Fingerprint["tool"]; !strings.HasPrefix(o.Facts["version"], strings.TrimPrefix(got, "borg ")+".") {
 		t.Errorf("fingerprint: got %q of version %q, want borg and major.minor", got, o.Facts["version"])
 	}
+	if got := o.Fingerprint[holdfast.PartRepository]; len(got) != 64 {
+		t.Errorf("repository: got %q, want its ID", got)
+	}
 }
 
 // The newest four and the oldest of ten archives, past a newest that is no backup of

@@ -27,6 +27,7 @@ type snapshot struct {
 		Start time.Time `json:"backup_start"`
 		Bytes int64     `json:"total_bytes_processed"`
 		Files int64     `json:"total_files_processed"`
+		Added *int64    `json:"data_added"` // new or rewritten, before compression; absent: the backup did not say
 	} `json:"summary"`
 }
 
@@ -43,6 +44,9 @@ func (s snapshot) point() holdfast.RecoveryPoint {
 	p := holdfast.RecoveryPoint{Time: s.at(), ID: s.ID}
 	if s.Summary != nil {
 		p.Bytes, p.Files = holdfast.Bytes(max(0, s.Summary.Bytes)), max(0, s.Summary.Files)
+		if added := s.Summary.Added; added != nil && *added >= 0 {
+			p.Changed = new(holdfast.Bytes(*added))
+		}
 	}
 	return p
 }

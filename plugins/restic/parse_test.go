@@ -28,9 +28,10 @@ func TestParseSnapshots(t *testing.T) {
 		at    string // of the newest
 		bytes int64
 		files int64
+		added int64 // -1: not said
 	}{
-		{"restic-0.14-snapshots.json", "2026-11-21T20:57:59.457621327Z", 0, 0},
-		{"restic-0.19-snapshots.json", "2026-11-21T21:00:02.787068452Z", 602000, 3},
+		{"restic-0.14-snapshots.json", "2026-11-21T20:57:59.457621327Z", 0, 0, -1},
+		{"restic-0.19-snapshots.json", "2026-11-21T21:00:02.787068452Z", 602000, 3, 203401},
 	} {
 		list, err := restic.ParseSnapshots(sample(t, c.file))
 		if err != nil || len(list) != 2 {
@@ -40,6 +41,9 @@ func TestParseSnapshots(t *testing.T) {
 		p := restic.Point(list[1])
 		if p.Time.Format(time.RFC3339Nano) != c.at || int64(p.Bytes) != c.bytes || p.Files != c.files {
 			t.Errorf("%s: got %+v, want %+v", c.file, p, c)
+		}
+		if said := p.Changed != nil; said != (c.added >= 0) || said && int64(*p.Changed) != c.added {
+			t.Errorf("%s: got %v changed, want %d", c.file, p.Changed, c.added)
 		}
 		if diff := cmp.Diff([]string{"svc=payroll"}, list[1].Tags); diff != "" {
 			t.Errorf("%s: tags (-want +got):\n%s", c.file, diff)

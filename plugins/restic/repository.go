@@ -34,6 +34,7 @@ func (p *repositoryProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools,
 			Note: "reads the repository; takes no lock and writes nothing"},
 		Target:  []string{"repository"},
+		Secret:  []string{"password_file"},
 		Paths:   []string{"repository", "path"},
 		Reasons: append([]holdfast.Reason{holdfast.Locked}, reasons...),
 	}
@@ -69,10 +70,16 @@ func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observ
 		return o, err
 	}
 	broken = cmp.Or(broken, err)
+	if id := r.identity(); id != "" {
+		o.Fingerprint[holdfast.PartRepository] = id
+	}
 	o.RecoveryPoints = points(usable, list)
 	o.Measures = []holdfast.Measure{{Name: "snapshots", Value: float64(len(list))}}
 	if newestSize != nil && len(o.RecoveryPoints) > 0 {
 		o.RecoveryPoints[0].Bytes = holdfast.Bytes(max(0, newestSize.Bytes))
+		if o.RecoveryPoints[0].Files == 0 { // the backup did not say: folders and links are among them then
+			o.RecoveryPoints[0].Files = max(0, newestSize.Entries)
+		}
 		o.Measures = append(o.Measures,
 			holdfast.Measure{Name: "newest_size", Value: float64(newestSize.Bytes), Unit: "bytes"},
 			holdfast.Measure{Name: "newest_entries", Value: float64(newestSize.Entries)})

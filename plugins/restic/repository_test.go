@@ -32,6 +32,9 @@ func TestRepositoryGood(t *testing.T) {
 	for _, i := range []int{5, 4, 3, 2, 0} { // the newest four and the oldest
 		want = append(want, restic.Point(list[i]))
 	}
+	if want[0].Files == 0 { // the backup did not say
+		want[0].Files = 13 // folders and links among them
+	}
 	want[0].Bytes = 300_000 + 200_000 + 5 + 1 // the hard link once
 	if diff := cmp.Diff(want, o.RecoveryPoints); diff != "" {
 		t.Errorf("recovery points (-want +got):\n%s", diff)
@@ -44,6 +47,19 @@ func TestRepositoryGood(t *testing.T) {
 	}
 	if got := o.Fingerprint["tool"]; got != "restic "+restic.MajorMinor(o.Facts["version"]) || o.Facts["version"] == "" {
 		t.Errorf("fingerprint: got %q, want restic and major.minor", got)
+	}
+	first := o.Fingerprint[holdfast.PartRepository]
+	if first == "" {
+		t.Error("nothing tells the repository from another")
+	}
+	other := newRepo(t)
+	other.dir = filepath.Join(t.TempDir(), "other")
+	other.restic(t, "init")
+	other.backup(t)
+	o, err = other.observe(t, "restic.repository", nil)
+	expect(t, o, err, holdfast.OK, "")
+	if second := o.Fingerprint[holdfast.PartRepository]; second == "" || second == first {
+		t.Errorf("another repository: got %q, want another than %q", second, first)
 	}
 }
 

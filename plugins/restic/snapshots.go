@@ -2,7 +2,12 @@ package restic
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,6 +33,25 @@ func (r *repository) describe(ctx context.Context) (probe.Observation, error) {
 		Fingerprint: map[string]string{"tool": "restic " + majorMinor(version)},
 		Facts:       map[string]string{"version": version},
 	}, nil
+}
+
+// identity tells a repository from another that takes its place: the digest of its
+// config, which is made with it and sealed under its own key. "" where it lies
+// elsewhere: another call of the tool would cost more than it is worth.
+func (r *repository) identity() string {
+	if !r.local() {
+		return ""
+	}
+	f, err := os.Open(filepath.Join(r.Repository, "config"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, 64<<10)); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // snapshots lists the snapshots the settings mean, newest first. The fault is

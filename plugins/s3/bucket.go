@@ -30,6 +30,7 @@ func (bucket) Describe() probe.Description {
 		Cost:       holdfast.IO,
 		Privileges: holdfast.Privileges{Secrets: true, Note: "reads credentials_file; lists the bucket and writes nothing"},
 		Target:     []string{"endpoint", "bucket", "prefix"},
+		Secret:     []string{"credentials_file"},
 		Reasons: []holdfast.Reason{holdfast.Empty, holdfast.NoMatch, holdfast.Missing, holdfast.Credential, holdfast.CredentialUnreadable,
 			holdfast.Unreachable, holdfast.Timeout},
 	}
