@@ -121,6 +121,8 @@ var routes = []struct {
 	{"GET", "/api/v1/services/nothing/history", "", [6]int{401, 404, 404, 404, 404, 404}},
 	{"GET", "/api/v1/data?only=problems", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/data?only=nothing", "", [6]int{401, 422, 422, 422, 422, 422}},
+	{"GET", "/api/v1/data/unprotected?limit=2", "", [6]int{401, 200, 200, 200, 200, 200}},
+	{"GET", "/data.csv?each=database", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/paths?scenario=site-loss", "", [6]int{401, 200, 200, 200, 200, 200}},
 	{"GET", "/api/v1/paths?tier=5", "", [6]int{401, 422, 422, 422, 422, 422}},
 	{"GET", "/api/v1/needs", "", [6]int{401, 200, 200, 200, 200, 200}},

@@ -33,16 +33,20 @@ var copyColumns = []string{
 }
 
 // dataCSV sends what the page shows with the same filter and order, all of it: one
-// line a dataset, or with each=copy one a copy.
+// line a dataset, with each=copy one a copy, or with each=database one a database that
+// agents found and nothing protects, whatever the filter.
 func (s *server) dataCSV(w http.ResponseWriter, r *http.Request) {
 	now := s.c.Now().UTC()
 	f := newDataFilter(r.URL.Query())
 	all := slices.Clone(s.datasets())
 	finish(s.c, all)
-	each := r.URL.Query().Get("each") == "copy"
+	each := r.URL.Query().Get("each")
 	columns, name := datasetColumns, "protected-data"
-	if each {
+	switch each {
+	case "copy":
 		columns, name = copyColumns, "protected-data-copies"
+	case "database":
+		columns, name = databaseColumns, "unprotected-databases"
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
@@ -51,13 +55,21 @@ func (s *server) dataCSV(w http.ResponseWriter, r *http.Request) {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	out.Write(columns) // an error comes again at the end
-	for _, d := range f.chosen(all, now) {
-		if !each {
-			out.Write(cells(d.line(now)))
-			continue
+	switch each {
+	case "database":
+		found := s.discovery()
+		for i := range found.Unprotected {
+			out.Write(cells(databaseLine(&found.Unprotected[i], stamp(now))))
 		}
-		for i := range d.Copies {
-			out.Write(cells(d.copyLine(&d.Copies[i], now)))
+	case "copy":
+		for _, d := range f.chosen(all, now) {
+			for i := range d.Copies {
+				out.Write(cells(d.copyLine(&d.Copies[i], now)))
+			}
+		}
+	default:
+		for _, d := range f.chosen(all, now) {
+			out.Write(cells(d.line(now)))
 		}
 	}
 	out.Flush() // an error means the reader is gone

@@ -18,19 +18,20 @@ const datasetsShown = 50 // on one page
 // dataView answers: is every dataset protected, fresh, off-site, unaltered, and has
 // it been restored?
 type dataView struct {
-	Lead, Rest string // the sentence, its count apart
-	Others     string // how those stand that the count leaves out
-	Facts      []fact
-	Counts     []stateCount
-	Filter     dataFilter
-	Heads      []head
-	Rows       []dataRow
-	Matches    int
-	Total      int
-	Before     string // addresses of the neighbouring pages of rows
-	After      string
-	CSV        string // address of what is shown, as CSV; one line a copy
-	CSVCopies  string
+	Lead, Rest  string // the sentence, its count apart
+	Others      string // how those stand that the count leaves out
+	Facts       []fact
+	Counts      []stateCount
+	Filter      dataFilter
+	Heads       []head
+	Rows        []dataRow
+	Matches     int
+	Total       int
+	Before      string // addresses of the neighbouring pages of rows
+	After       string
+	Unprotected *unprotectedView // nil: no agent has looked for databases yet
+	CSV         string           // address of what is shown, as CSV; one line a copy
+	CSVCopies   string
 }
 
 // head is a column's head, a link that sorts.
@@ -313,6 +314,7 @@ func (s *server) dataPage(w http.ResponseWriter, r *http.Request) {
 	now := s.c.Now()
 	v := newDataView(s.datasets(), s.c, now, newDataFilter(q))
 	s.addRestores(r.Context(), v.Rows, now)
+	v.addUnprotected(s.discovery())
 	s.show(w, r, http.StatusOK, "data", "Protected data", v)
 }
 

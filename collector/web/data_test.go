@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -286,5 +287,57 @@ func TestDataRestores(t *testing.T) {
 	e.broken = errors.New("disk gone")
 	if got := words(one(t, page(t, handler(t, e), "/data"), "h1", tag("h1"))); !strings.Contains(got, "datasets are protected") {
 		t.Errorf("without its history the page says %q", got)
+	}
+}
+
+// TestUnprotectedDatabases: the page, the CSV and the API tell of the same
+// databases; on the page those of which no backup was seen come first.
+func TestUnprotectedDatabases(t *testing.T) {
+	e := newEstate(t, at(noon), troubled(noon))
+	e.found.Unprotected[0].Path = `=cmd|' /C calc'!A0`
+	h := handler(t, e)
+	page := text(t, ask(t, h, "viewer", "GET", "/data", ""))
+	for _, want := range []string{
+		"4 of 9 databases found on the hosts of 4 agents are covered by no check; of 3 no backup was seen at all.",
+		"15/loyalty", "version 15, running on port 5433", "in container 4f0c9d1be2aa", "mysqldump by cron /etc/cron.d/wiki:4", "/var/lib/private", `href="/agents/wiki1"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Index(page, "grafana.db") > strings.Index(page, "mysqldump by cron") {
+		t.Error("a database with a backup stands before one without")
+	}
+	lines, err := csv.NewReader(strings.NewReader(text(t, ask(t, h, "viewer", "GET", "/data.csv?each=database", "")))).ReadAll()
+	if err != nil || len(lines) != 5 || lines[1][7] != `'=cmd|' /C calc'!A0` || lines[3][14] != strings.Join(e.found.Unprotected[2].Seen, "; ") {
+		t.Errorf("CSV %v, %v, want four databases, no formula, and the backups seen", lines, err)
+	}
+	var got []string
+	for cursor := ""; ; {
+		var a web.UnprotectedDatabases
+		if err := json.Unmarshal([]byte(text(t, ask(t, h, "viewer", "GET", "/api/v1/data/unprotected?limit=3&cursor="+cursor, ""))), &a); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range a.Databases {
+			got = append(got, x.Agent+" "+x.Kind)
+		}
+		if a.Total != 4 || a.Found != 9 || a.Agents != 4 || len(a.Unread) != 1 {
+			t.Errorf("got %+v, want 4 of 9 of 4 agents, one of which may not look everywhere", a)
+		}
+		if cursor = a.Next.Next; cursor == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff(got, []string{"db1 postgresql", "db1 sqlite", "wiki1 mariadb", "wiki1 redis"}); diff != "" {
+		t.Errorf("by the API, three at a time (-got +want):\n%s", diff)
+	}
+
+	e.found = holdfast.Discovery{Agents: 2, Databases: 3}
+	if page := text(t, ask(t, handler(t, e), "viewer", "GET", "/data", "")); !strings.Contains(page, "Each of the 3 databases found on the hosts of 2 agents is covered by a check.") {
+		t.Error("the page does not say that all is covered")
+	}
+	e.found = holdfast.Discovery{}
+	if page := text(t, ask(t, handler(t, e), "viewer", "GET", "/data", "")); strings.Contains(page, "Databases nothing protects") {
+		t.Error("the page tells of databases although nobody has looked")
 	}
 }

@@ -44,6 +44,7 @@ type estate struct {
 	drills    []holdfast.Drill
 	bookings  []holdfast.DrillBooking
 	walks     walks
+	found     holdfast.Discovery
 	broken    error // of everything that reads or stores
 }
 
@@ -73,7 +74,7 @@ func newEstate(t testing.TB, now func() time.Time, mutate ...func(*holdfast.Obse
 		now: now, ears: map[chan struct{}]bool{}, revision: 1, doors: newDoors(), desk: newDesk(now()), notices: []holdfast.Notice{}, records: []holdfast.Record{},
 		bookings: []holdfast.DrillBooking{{ID: "0badcafe", DrillOrder: holdfast.DrillOrder{Service: "identity", Path: "failover"}, By: "dana", Made: now().Add(-time.Hour), At: now().AddDate(0, 0, 12), Every: 90 * holdfast.Day}},
 	}
-	e.drills = drillsOf(now())
+	e.drills, e.found = drillsOf(now()), foundAt(now())
 	checks := map[string]int{}
 	for k := range c.Checks {
 		o := seen(k, now())

@@ -10,7 +10,7 @@
 //     score.go, evidence.go, timeline.go, recovery.go, restores.go), check.go (with
 //     runs.go), record.go (with record_fields.go), agents.go, login.go (with backoff.go), settings.go (with
 //     access.go), badge.go: one file a page
-//   - data.go (with data_page.go, data_csv.go), paths.go (with paths_page.go,
+//   - data.go (with data_page.go, data_csv.go, unprotected.go), paths.go (with paths_page.go,
 //     needs.go, runout.go): pages over the whole estate; memo.go works their rows out
 //     once a revision
 //   - chart.go, envelope.go, timeline_chart.go, text.go: geometry and words; templates only place them
@@ -43,6 +43,7 @@ type Collector interface {
 	CatalogueKeeper
 	Counting
 	Hearing
+	Discovering
 	Alerting
 	Sighted
 	Targeting
@@ -93,8 +94,9 @@ type server struct {
 	tests   tested
 	streams atomic.Int64 // open event streams
 
-	protected memo[[]ProtectedDataset]
-	walked    memo[*recovery]
+	protected  memo[[]ProtectedDataset]
+	discovered memo[*holdfast.Discovery]
+	walked     memo[*recovery]
 }
 
 // New returns the handler of the pages' port. Hosts are the names, besides those
