@@ -109,11 +109,11 @@ type Restoration struct {
 	Site     string    `json:"site,omitempty"`   // where; absent: the path's recovery site
 }
 
-// Replication is how far a replica is behind its primary.
+// Replication is how far a replica is behind its primary, and what it holds.
 type Replication struct {
 	Lag         Duration `json:"lag"`
-	Bytes       Bytes    `json:"bytes,omitempty"`
-	PrimarySeen bool     `json:"primary_seen"` // false: the lag is against nothing
+	Bytes       Bytes    `json:"bytes,omitempty"` // restored size of what it holds; 0: not known
+	PrimarySeen bool     `json:"primary_seen"`    // false: the lag is against nothing
 }
 
 // Capacity is room at a place. Needed is what the path needs by its settings.

@@ -95,11 +95,11 @@ func partRows(t *table, o holdfast.Observation, now time.Time) {
 		}
 	}
 	if r := o.Replication; r != nil {
-		seen := "primary seen"
+		seen := r.Lag.String() + " behind the primary"
 		if !r.PrimarySeen {
 			seen = "primary not seen"
 		}
-		t.row("replication", fmt.Sprintf("%s and %s behind, %s", r.Lag, r.Bytes, seen))
+		t.row("replication", commas(seen, amount(r.Bytes, 0)))
 	}
 	if c := o.Capacity; c != nil {
 		t.row("capacity", fmt.Sprintf("%s free, %s needed", c.Free, c.Needed))

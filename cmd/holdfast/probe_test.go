@@ -86,7 +86,7 @@ recovery point  2026-11-18 10:00:00Z (2d2h ago)
 verification    2026-11-20 11:00:00Z (1h ago), 50% of the data, 1 errors
 restoration     2026-11-20 11:00:00Z (1h ago), 100% of the point in 1m, 1MiB, 2 checks passed
 restored point  2026-11-20 10:00:00Z (2h ago)
-replication     5s and 1MiB behind, primary seen
+replication     5s behind the primary, 1MiB
 capacity        1GiB free, 2GiB needed
 expiry          2026-12-11 12:00:00Z (in 3w)
 immutable       true

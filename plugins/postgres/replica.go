@@ -110,6 +110,7 @@ type standby struct {
 	version          string
 	slot             string
 	streaming        bool
+	behind           holdfast.Bytes // of the log, what the primary has and it has not replayed
 }
 
 // position is a place in the write-ahead log, in bytes.
@@ -200,13 +201,27 @@ func (s replicaSettings) compare(ctx context.Context, conn *session, p *upstream
 	if p.timeline != b.timeline {
 		return probe.Faulty(holdfast.Assertion, "the standby follows timeline %d, the primary writes on %d: it cannot come up to it", b.timeline, p.timeline)
 	}
-	r := &holdfast.Replication{PrimarySeen: true}
+	r := &holdfast.Replication{PrimarySeen: true, Bytes: conn.held(ctx)}
 	if b.replayed < p.at {
-		r.Bytes = holdfast.Bytes(min(uint64(p.at-b.replayed), math.MaxInt64))
+		b.behind = holdfast.Bytes(min(uint64(p.at-b.replayed), math.MaxInt64))
 		r.Lag = holdfast.Duration(max(0, p.now.Sub(b.reaches)))
 	}
 	o.Replication = r
+	o.Measures = append(o.Measures, holdfast.Measure{Name: "behind", Value: float64(b.behind), Unit: "bytes"})
 	return nil
+}
+
+// sizeStep is what the size of a standby's databases is rounded up to: one that
+// grows a little has no news with every look.
+const sizeStep = 16 << 20
+
+// held is the size of all databases; 0 where the role may not know it.
+func (s *session) held(ctx context.Context) holdfast.Bytes {
+	var size int64
+	if err := s.one(ctx, "select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database where datallowconn", nil, &size); err != nil {
+		return 0
+	}
+	return holdfast.Bytes((size + sizeStep - 1) / sizeStep * sizeStep)
 }
 
 // judge says what the facts mean. A primary that is not seen is no fault of the
@@ -227,8 +242,8 @@ func (s replicaSettings) judge(o probe.Observation, b standby, p *upstream) (pro
 		o.Replication = &holdfast.Replication{}
 		said = "the primary is not seen: " + p.err.Error()
 		o.Facts["primary"] = probe.Clip(probe.OneLine(p.err.Error()), holdfast.MaxText)
-	case o.Replication.Bytes > 0:
-		said = fmt.Sprintf("it is %v and %v behind the primary", o.Replication.Lag.Std().Round(time.Millisecond), o.Replication.Bytes)
+	case b.behind > 0:
+		said = fmt.Sprintf("it is %v and %v behind the primary", o.Replication.Lag.Std().Round(time.Millisecond), b.behind)
 	}
 	// A standby that takes queries has reached a consistent state, which is what
 	// promotion asks for; a pause ends with it.

@@ -42,8 +42,8 @@ func TestReplica(t *testing.T) {
 	settings := watch(t, b, s.primary)
 	o, err := observe(t, "postgres.replica", settings, nil)
 	expect(t, o, err, holdfast.OK, "")
-	if r := o.Replication; r == nil || !r.PrimarySeen || r.Lag != 0 || r.Bytes != 0 {
-		t.Errorf("at one with the primary: got %+v", r)
+	if r := o.Replication; r == nil || !r.PrimarySeen || r.Lag != 0 || r.Bytes < 16<<20 || r.Bytes > 256<<20 || measure(t, o, "behind") != 0 {
+		t.Errorf("at one with the primary: got %+v, %v, want no lag, and the size of its databases", r, o.Measures)
 	}
 	if o.Fingerprint["role"] != "standby" || o.Fingerprint["timeline"] != "1" || o.Facts["would_promote"] != "yes" || !strings.HasPrefix(o.Facts["slot"], "dr1: active true, wal_status reserved") {
 		t.Errorf("got %v, %v", o.Fingerprint, o.Facts)
@@ -55,8 +55,8 @@ func TestReplica(t *testing.T) {
 	must(t, s.primary.Exec("ledger", "create table later (id int)", "insert into later select generate_series(1, 5000)"))
 	o, err = observe(t, "postgres.replica", settings, nil)
 	expect(t, o, err, holdfast.OutcomeDegraded, holdfast.Locked)
-	if r := o.Replication; r == nil || !r.PrimarySeen || r.Lag <= 0 || r.Bytes < 100_000 {
-		t.Errorf("paused: got %+v, want a lag in time and bytes", r)
+	if r := o.Replication; r == nil || !r.PrimarySeen || r.Lag <= 0 || measure(t, o, "behind") < 100_000 {
+		t.Errorf("paused: got %+v, %v, want a lag in time and bytes", r, o.Measures)
 	}
 	first := o.Replication.Lag
 	o, err = observe(t, "postgres.replica", settings, nil)
