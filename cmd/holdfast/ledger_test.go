@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -370,6 +371,7 @@ func (w *killWorld) store(t *testing.T) *bolt.Store {
 
 // victim is holdfast as a process of its own.
 type victim struct {
+	program string // default: these tests, as holdfast
 	args    []string
 	address string // where it can be reached once it is ready
 	cmd     *exec.Cmd
@@ -389,7 +391,7 @@ func newVictim(t *testing.T, args ...string) *victim {
 
 func (p *victim) start(t *testing.T) {
 	t.Helper()
-	p.cmd, p.log = exec.Command("holdfast", p.args...), &bytes.Buffer{}
+	p.cmd, p.log = exec.Command(cmp.Or(p.program, "holdfast"), p.args...), &bytes.Buffer{}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
