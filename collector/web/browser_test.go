@@ -350,6 +350,7 @@ func testPictures(t *testing.T, chromium context.Context) {
 	for _, width := range []int64{1440, 390} {
 		b.run(t, chromedp.EmulateViewport(width, 1900), chromedp.Navigate(s.URL+"/data?q=ledger"))
 		get[bool](t, b, `document.querySelector('.det details').open = true`)
+		get[bool](t, b, `document.querySelector('#unprotected-d').open = true`)
 		picture(t, b, fmt.Sprintf("data-opened-%d", width))
 	}
 	for name, key := range map[string]string{"palette": "/", "help": "?"} {

@@ -314,7 +314,7 @@ func (s *server) dataPage(w http.ResponseWriter, r *http.Request) {
 	now := s.c.Now()
 	v := newDataView(s.datasets(), s.c, now, newDataFilter(q))
 	s.addRestores(r.Context(), v.Rows, now)
-	v.addUnprotected(s.discovery())
+	v.Unprotected = newUnprotectedView(s.discovery())
 	s.show(w, r, http.StatusOK, "data", "Protected data", v)
 }
 

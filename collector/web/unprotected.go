@@ -23,6 +23,7 @@ const unprotectedShown = 50 // on the page; the CSV and the API have them all
 // unprotectedView is the databases that agents found and no check covers.
 type unprotectedView struct {
 	Lead   string
+	Short  string // what is missing, in a few words; empty: nothing
 	Rows   []unprotectedRow
 	More   int // rows that are not shown
 	Unread []holdfast.UnreadPlaces
@@ -49,6 +50,13 @@ func newUnprotectedView(d *holdfast.Discovery) *unprotectedView {
 		return nil
 	}
 	v := &unprotectedView{Lead: discoverySentence(d), Unread: d.Unread, CSV: "/data.csv?each=database"}
+	switch n := len(d.Unprotected); n {
+	case 0:
+	case 1:
+		v.Short = "Besides, agents found 1 database that nothing protects."
+	default:
+		v.Short = fmt.Sprintf("Besides, agents found %d databases that nothing protects.", n)
+	}
 	list := make([]*holdfast.UnprotectedDatabase, len(d.Unprotected))
 	for i := range d.Unprotected {
 		list[i] = &d.Unprotected[i]
@@ -62,15 +70,6 @@ func newUnprotectedView(d *holdfast.Discovery) *unprotectedView {
 		v.Rows = append(v.Rows, unprotectedRow{UnprotectedDatabase: x, Title: databaseTitle(&x.FoundDatabase), Stands: databaseStands(&x.FoundDatabase), Link: agentPath(x.Agent)})
 	}
 	return v
-}
-
-// addUnprotected adds what agents found to the page.
-func (v *dataView) addUnprotected(d *holdfast.Discovery) {
-	if v.Unprotected = newUnprotectedView(d); v.Unprotected == nil || d.Databases == 0 {
-		return
-	}
-	x := fact{What: "Databases nothing protects", Value: fmt.Sprintf("%d of %d", len(d.Unprotected), d.Databases), Of: "found by agents on their hosts", Link: "#unprotected"}
-	v.Facts = append(v.Facts, x)
 }
 
 // discoverySentence says how many databases nothing covers, as it could be read
