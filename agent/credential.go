@@ -38,8 +38,10 @@ import (
 type credentials struct {
 	mu    sync.Mutex // guards what follows; one hash is made at a time
 	key   []byte     // of the collector; empty: it asks for none
-	own   [32]byte   // key of this process, to know a secret again
 	known map[string]knownCredential
+
+	own    [32]byte // key of this process, to know a secret again; never changes
+	rounds int      // never changes
 }
 
 // knownCredential is a hash and what it was made of.
@@ -55,7 +57,7 @@ const (
 )
 
 func newCredentials(own [32]byte) *credentials {
-	return &credentials{own: own, known: map[string]knownCredential{}}
+	return &credentials{own: own, rounds: credentialRounds, known: map[string]knownCredential{}}
 }
 
 // rekey takes the key of an assignment.
@@ -87,7 +89,7 @@ func (c *credentials) of(check holdfast.Check, d holdfast.Description) string {
 	}
 	dataset := path.Dir(check.ID) // SERVICE/DATASET of a copy
 	salt := keyed(c.key, []byte("holdfast credential 1\n"+dataset))
-	hash, err := pbkdf2.Key(sha256.New, string(secret), salt[:], credentialRounds, credentialBytes)
+	hash, err := pbkdf2.Key(sha256.New, string(secret), salt[:], c.rounds, credentialBytes)
 	if err != nil {
 		return ""
 	}

@@ -65,7 +65,7 @@ func observationTable(w io.Writer, o holdfast.Observation, now time.Time) error 
 	}
 	t.row("summary", o.Summary)
 	for _, p := range o.RecoveryPoints {
-		t.row("recovery point", commas(moment(p.Time, now), amount(p.Bytes, p.Files), p.ID))
+		t.row("recovery point", commas(moment(p.Time, now), amount(p.Bytes, p.Files), changed(p), p.ID))
 	}
 	partRows(t, o, now)
 	for _, name := range slices.Sorted(maps.Keys(o.Fingerprint)) {
@@ -147,6 +147,14 @@ func amount(b holdfast.Bytes, files int64) string {
 		return b.String()
 	}
 	return fmt.Sprintf("%s in %d files", b, files)
+}
+
+// changed writes what is new in a point, where that is known.
+func changed(p holdfast.RecoveryPoint) string {
+	if p.Changed == nil {
+		return ""
+	}
+	return p.Changed.String() + " changed"
 }
 
 // commas joins what there is to say.

@@ -66,7 +66,7 @@ func TestObservationTable(t *testing.T) {
 	yes := true
 	o := holdfast.Observation{
 		Outcome: holdfast.OutcomeDegraded, Reason: holdfast.Locked, Summary: "two snapshots\x1b[31m",
-		RecoveryPoints: []holdfast.RecoveryPoint{{Time: now.Add(-15 * time.Minute), ID: "4fe2", Bytes: 3 << 30, Files: 12}, {Time: now.Add(-50 * time.Hour)}},
+		RecoveryPoints: []holdfast.RecoveryPoint{{Time: now.Add(-15 * time.Minute), ID: "4fe2", Bytes: 3 << 30, Files: 12, Changed: new(holdfast.Bytes(1 << 20))}, {Time: now.Add(-50 * time.Hour)}},
 		Verification:   &holdfast.Verification{Time: now.Add(-time.Hour), Scope: 0.5, Errors: 1},
 		Restoration:    &holdfast.Restoration{Started: now.Add(-time.Hour), Duration: holdfast.Duration(time.Minute), Bytes: 1 << 20, Coverage: 1, Checks: 2, Point: now.Add(-2 * time.Hour)},
 		Replication:    &holdfast.Replication{Lag: holdfast.Duration(5 * time.Second), Bytes: 1 << 20, PrimarySeen: true},
@@ -81,7 +81,7 @@ func TestObservationTable(t *testing.T) {
 	const want = `outcome         degraded
 reason          locked
 summary         two snapshots?[31m
-recovery point  2026-11-20 11:45:00Z (15m ago), 3GiB in 12 files, 4fe2
+recovery point  2026-11-20 11:45:00Z (15m ago), 3GiB in 12 files, 1MiB changed, 4fe2
 recovery point  2026-11-18 10:00:00Z (2d2h ago)
 verification    2026-11-20 11:00:00Z (1h ago), 50% of the data, 1 errors
 restoration     2026-11-20 11:00:00Z (1h ago), 100% of the point in 1m, 1MiB, 2 checks passed
