@@ -18,7 +18,7 @@ build: ## bin/holdfast
 	@$(BUILD) -o bin/holdfast ./cmd/holdfast
 
 test: ## everything, under the race detector, against the real tools
-	@deploy/install-tools restic borgbackup gcc libc6-dev prometheus prometheus-alertmanager strace systemd chromium curl monitoring-plugins-basic rsync rclone btrfs-progs zstd glewlwyd sqlite3 mariadb-server redis-server postgresql barman
+	@deploy/install-tools restic borgbackup gcc libc6-dev prometheus prometheus-alertmanager strace systemd chromium curl monitoring-plugins-basic rsync rclone btrfs-progs zstd glewlwyd sqlite3 mariadb-server redis-server postgresql pgbackrest barman
 	@CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: ## format, vet, static analysis, generated code

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/mariadb"
 	"github.com/holdfast-monitor/holdfast/plugins/nagios"
 	"github.com/holdfast-monitor/holdfast/plugins/net"
+	"github.com/holdfast-monitor/holdfast/plugins/pgbackrest"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 	"github.com/holdfast-monitor/holdfast/plugins/prometheus"
@@ -36,6 +37,7 @@ func All() map[string]func() []probe.Probe {
 		"mariadb":    mariadb.Probes,
 		"nagios":     nagios.Probes,
 		"net":        net.Probes,
+		"pgbackrest": pgbackrest.Probes,
 		"postgres":   postgres.Probes,
 		"prometheus": prometheus.Probes,
 		"rclone":     rclone.Probes,

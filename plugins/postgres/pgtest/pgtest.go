@@ -103,16 +103,20 @@ func (f *Farm) Close() error {
 	return errors.Join(append(faults, os.RemoveAll(f.Dir))...)
 }
 
-// Command is a program of PostgreSQL's, to run as the clusters' owner.
+// Command is a program of PostgreSQL's, or any other by its absolute path, to run as
+// the clusters' owner.
 func (f *Farm) Command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(f.Bin, program), args...)
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(f.Bin, program)
+	}
+	cmd := exec.Command(program, args...)
 	cmd.Dir = f.Dir
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/bin:/bin", "PGPASSWORD=" + Password}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: f.owner}
 	return cmd
 }
 
-// Run runs a program of PostgreSQL's and returns its standard output.
+// Run runs such a program and returns its standard output.
 func (f *Farm) Run(program string, args ...string) ([]byte, error) {
 	cmd := f.Command(program, args...)
 	var stdout, stderr bytes.Buffer
@@ -325,4 +329,32 @@ func (f *Farm) Folder(path string) error {
 		return err
 	}
 	return f.own(path)
+}
+
+// Switch ends the file of the log that is being written, waits until it is archived
+// and returns its name.
+func (s *Server) Switch() (name string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.DSN("postgres", "postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&name); err != nil {
+		return "", err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var done bool
+		if err := conn.QueryRow(ctx, "select coalesce(last_archived_wal >= $1, false) from pg_stat_archiver", name).Scan(&done); err != nil || done {
+			return name, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s is not archived: %w", name, ctx.Err())
+		}
+	}
 }
