@@ -24,6 +24,7 @@ import (
 // repository that the agent may restore from and may not check.
 type runWorld struct {
 	url, token string
+	dir        string // of everything: repository, catalogue, both programs' data
 	collector  *victim
 	agent      *victim
 }
@@ -47,7 +48,11 @@ paths:
       restored: {probe: restic.restore, on: dr1, every: 7d, with: {repository: %[1]q, password_file: %[2]q}}
 `
 
-func newRunWorld(t *testing.T) *runWorld {
+func newRunWorld(t *testing.T) *runWorld { return runWorldOf(t, runCatalogue, "", 48<<20) }
+
+// runWorldOf takes a catalogue whose %[1]q is the repository and %[2]q its password
+// file, and further lines of the agent's configuration, whose %[1]s is the folder.
+func runWorldOf(t *testing.T, catalog, config string, size int) *runWorld {
 	t.Helper()
 	if _, err := exec.LookPath("restic"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -67,7 +72,7 @@ func newRunWorld(t *testing.T) *runWorld {
 		return file
 	}
 	repository, password := filepath.Join(dir, "repository"), write("password", "secret\n")
-	data := make([]byte, 48<<20)
+	data := make([]byte, size)
 	rand.Read(data)
 	write("files/a", string(data))
 	for _, args := range [][]string{{"init"}, {"backup", filepath.Join(dir, "files")}} {
@@ -76,9 +81,9 @@ func newRunWorld(t *testing.T) *runWorld {
 			t.Fatalf("restic %v: %v\n%s", args, err, out)
 		}
 	}
-	catalogue := filepath.Dir(write("catalog/shop.yaml", fmt.Sprintf(runCatalogue, repository, password)))
+	catalogue := filepath.Dir(write("catalog/shop.yaml", fmt.Sprintf(catalog, repository, password)))
 	pages, agents := freePort(t), freePort(t)
-	w := &runWorld{url: "http://" + pages}
+	w := &runWorld{url: "http://" + pages, dir: dir}
 	own := filepath.Join(dir, "collector")
 	w.collector = newVictim(t, "collector", "--data", own, "--catalog", catalogue, "--listen", pages, "--agents", agents)
 	w.collector.address = pages
@@ -100,8 +105,8 @@ func newRunWorld(t *testing.T) *runWorld {
 	if _, err := agent.Join(t.Context(), host, agents, ask("/join", collector.AdminRequest{Name: "dr1"})); err != nil {
 		t.Fatal(err)
 	}
-	config := write("agent.yaml", "allow: [restic.repository, restic.restore]\n")
-	w.agent = newVictim(t, "agent", "--config", config, "--data", host, "--join", agents)
+	own = write("agent.yaml", "allow: [restic.repository, restic.restore]\n"+strings.ReplaceAll(config, "%[1]s", dir))
+	w.agent = newVictim(t, "agent", "--config", own, "--data", host, "--join", agents)
 	w.agent.start(t)
 	return w
 }
