@@ -45,18 +45,18 @@ func onlyPath(cmd *cobra.Command, api *client, o *holdfast.DrillOrder) error {
 	if o.Path != "" {
 		return nil
 	}
-	var s holdfast.Posture
+	var s web.OneService
 	if err := api.do(cmd.Context(), "GET", "/services/"+url.PathEscape(o.Service), nil, &s); err != nil {
 		return err
 	}
-	if len(s.Paths) != 1 {
+	if len(s.Service.Paths) != 1 {
 		names := ""
-		for _, p := range s.Paths {
+		for _, p := range s.Service.Paths {
 			names += " " + clean(p.Name)
 		}
-		return usageError(cmd, fmt.Errorf("--path: service %s has %d recovery paths:%s", clean(o.Service), len(s.Paths), names))
+		return usageError(cmd, fmt.Errorf("--path: service %s has %d recovery paths:%s", clean(o.Service), len(s.Service.Paths), names))
 	}
-	o.Path = s.Paths[0].Name
+	o.Path = s.Service.Paths[0].Name
 	return nil
 }
 

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -27,7 +28,7 @@ const (
 // resume takes up a drill that was under way when the collector ended.
 func (m *Manager) resume(d *holdfast.Drill) {
 	if away := m.started.Sub(d.Alive); away > 0 && !d.Alive.IsZero() {
-		d.Away += holdfast.Duration(away.Round(time.Second))
+		d.Away += holdfast.Duration(away.Round(time.Millisecond))
 	}
 }
 
@@ -39,8 +40,12 @@ func (m *Manager) walk(ctx context.Context, d *holdfast.Drill) error {
 		return m.finish(ctx, d, holdfast.DrillInterrupted)
 	}
 	for {
+		told := m.complete(d)
 		front := ahead(d)
 		if len(front) == 0 || stuck(d) {
+			if !told { // the clock stands: steps have ended when their runs did
+				return m.save(ctx, d)
+			}
 			return m.finish(ctx, d, "")
 		}
 		for _, i := range front {
@@ -192,10 +197,13 @@ func (m *Manager) look(ctx context.Context, d *holdfast.Drill, i int) {
 func (m *Manager) ask(ctx context.Context, d *holdfast.Drill, x *holdfast.DrillStep, known *asks) {
 	resumed := x.Asked.Before(m.started)
 	if o, ok := m.cfg.Source.Observation(x.Check); resumed && ok && !o.At.Before(x.Asked) {
-		m.saw(x, &o)
+		m.saw(x, &o, m.cfg.Now())
 		return
 	}
-	now := m.cfg.Now()
+	if resumed && !m.connected(x.Agent) && m.cfg.Now().Before(m.started.Add(afterStart)) {
+		x.Summary = "the collector was started anew; agent " + x.Agent + " is waited for"
+		return
+	}
 	run, err := m.cfg.Runner.RunCheck(ctx, x.Check, d.By)
 	switch {
 	case err == nil:
@@ -204,11 +212,14 @@ func (m *Manager) ask(ctx context.Context, d *holdfast.Drill, x *holdfast.DrillS
 		m.follow(x, &run, known)
 	case errors.Is(err, holdfast.ErrInvalid):
 		m.over(x, holdfast.StepLost, "the catalogue has this check no more")
-	case resumed && now.Before(m.started.Add(afterStart)):
-		x.Summary = "the collector was started anew; waiting for agent " + x.Agent
 	default:
 		m.over(x, holdfast.StepLost, err.Error())
 	}
+}
+
+// connected reports whether an agent is there.
+func (m *Manager) connected(agent string) bool {
+	return slices.ContainsFunc(m.cfg.Source.Agents(), func(a holdfast.AgentState) bool { return a.Name == agent && a.Connected })
 }
 
 // follow takes in how far a run has come.
@@ -249,8 +260,8 @@ func stale(x *holdfast.DrillStep, run *holdfast.Run) bool {
 	return !run.Started.IsZero() && run.Started.Before(x.Asked.Add(-skew))
 }
 
-// done takes what a run saw, once it has been reported. A run that began before the
-// step is followed by one of its own.
+// done ends a step by its run's word; what it measured follows with the report. A run
+// that began before the step is followed by one of its own.
 func (m *Manager) done(x *holdfast.DrillStep, run *holdfast.Run, known *asks) {
 	if stale(x, run) {
 		x.Run, x.State, x.Began = "", holdfast.StepWaiting, time.Time{}
@@ -260,23 +271,37 @@ func (m *Manager) done(x *holdfast.DrillStep, run *holdfast.Run, known *asks) {
 		m.rouse()
 		return
 	}
-	if !run.Started.IsZero() {
-		x.Began = run.Started
-	}
-	o, ok := m.cfg.Source.Observation(x.Check)
-	if ok && o.At.After(known.before) && !o.At.Before(run.Started.Add(-skew)) {
-		m.saw(x, &o)
-		return
-	}
-	if m.cfg.Now().Before(known.over.Add(reports)) {
-		x.Summary = "done; its report is waited for"
-		return
-	}
-	m.saw(x, &holdfast.Observation{At: run.Started, Outcome: run.Outcome, Reason: run.Reason, Summary: run.Summary})
+	x.Began = run.Started
+	m.saw(x, &holdfast.Observation{Outcome: run.Outcome, Reason: run.Reason, Summary: run.Summary}, run.Ended)
 }
 
-// saw ends a step by what was seen.
-func (m *Manager) saw(x *holdfast.DrillStep, o *holdfast.Observation) {
+// complete adds what steps measured once it was reported; false: a report is still
+// waited for.
+func (m *Manager) complete(d *holdfast.Drill) bool {
+	told := true
+	for i := range d.Steps {
+		x := &d.Steps[i]
+		if x.State != holdfast.StepDone || x.Check == "" || !x.Seen.IsZero() {
+			continue
+		}
+		before := time.Time{}
+		if known := m.asks[askKey{d.ID, i}]; known != nil {
+			before = known.before
+		}
+		o, ok := m.cfg.Source.Observation(x.Check)
+		switch {
+		case ok && o.At.After(before) && !o.At.Before(x.Began.Add(-skew)):
+			m.saw(x, &o, x.Ended)
+		case m.cfg.Now().Before(x.Ended.Add(reports)):
+			told = false
+		}
+	}
+	return told
+}
+
+// saw ends a step by what was seen. A word of it, without a time, is followed by the
+// whole.
+func (m *Manager) saw(x *holdfast.DrillStep, o *holdfast.Observation, at time.Time) {
 	state := holdfast.StepDone
 	switch {
 	case o.Outcome == holdfast.Failed, o.Verification != nil && o.Verification.Errors > 0:
@@ -287,6 +312,7 @@ func (m *Manager) saw(x *holdfast.DrillStep, o *holdfast.Observation) {
 		state = holdfast.StepUnclear
 	}
 	m.over(x, state, o.Summary)
+	x.Ended = at.UTC()
 	x.Outcome, x.Reason, x.Seen = o.Outcome, o.Reason, o.At
 	if x.Began.IsZero() {
 		x.Began = o.At
