@@ -71,10 +71,7 @@ func (j *judge) oddities(s *service, d *holdfast.Dataset, c *holdfast.Copy, id s
 		return nil
 	}
 	past := seen.remembered(originOf(&e.Observation), j.definedSince(s, d, c, k))
-	var list []*item
-	if at := slices.IndexFunc(past, func(p PastPoint) bool { return p.Last >= seconds(e.last.at) }); at >= 0 && checked.Before(time.Unix(0, past[at].At)) {
-		list = j.unusual(id, &past[at], past[at+1:])
-	}
+	list := j.unusual(id, past, seconds(e.last.at), checked)
 	if keep > 0 {
 		if it := j.keptTooShort(id, &e.Observation, seen.saidSince(e), past, keep); it != nil {
 			list = append(list, it)
@@ -117,29 +114,37 @@ func (j *judge) definedSince(s *service, d *holdfast.Dataset, c *holdfast.Copy, 
 	return seconds(at.Add(2 * k.validity.Std()))
 }
 
-// unusual compares the newest point with those before it.
-func (j *judge) unusual(id string, newest *PastPoint, before pastPoints) []*item {
+// unusual compares the newest point of those listed now with those before it: for
+// each number the newest that states it, as the end of an archive has no size. One
+// that a restore found good by its content is let off.
+func (j *judge) unusual(id string, past pastPoints, now uint32, checked time.Time) []*item {
 	a := &j.m.policy.Anomalies
 	var list []*item
-	odd := func(code, need, what string) {
-		it := j.finding(code, id+"/"+need, fmt.Sprintf("the point of %s of %s %s", moment(time.Unix(0, newest.At)), id, what))
-		it.since, it.at = instant(newest.First), instant(newest.First)
+	compare := func(of func(*PastPoint) int64, unlike func(v, median float64) bool) (newest *PastPoint, median float64) {
+		at := slices.IndexFunc(past, func(p PastPoint) bool { return p.Last >= now && of(&p) >= 0 })
+		if at < 0 || !checked.Before(time.Unix(0, past[at].At)) || !past[at].unlike(past[at+1:], of, unlike, &median) {
+			return nil, 0
+		}
+		return &past[at], median
+	}
+	odd := func(p *PastPoint, code, need, what string) {
+		it := j.finding(code, id+"/"+need, fmt.Sprintf("the point of %s of %s %s", moment(time.Unix(0, p.At)), id, what))
+		it.since, it.at = instant(p.First), instant(p.First)
 		list = append(list, it)
 	}
-	fewer := func(of func(*PastPoint) int64, share float64) (usual float64, odd bool) {
-		return compared(newest, before, of, func(v, usual float64) bool { return v < share*usual })
+	bytes := func(p *PastPoint) int64 { return stated(p.Bytes) }
+	if p, usual := compare(bytes, func(v, median float64) bool { return v < a.Size*median }); p != nil {
+		odd(p, codeShrunk, "size", fmt.Sprintf("holds %s, those before it %s (median)", holdfast.Bytes(p.Bytes), holdfast.Bytes(usual)))
 	}
-	if usual, is := fewer(func(p *PastPoint) int64 { return stated(p.Bytes) }, a.Size); is {
-		odd(codeShrunk, "size", fmt.Sprintf("holds %s, those before it %s (median)", holdfast.Bytes(newest.Bytes), holdfast.Bytes(usual)))
+	files := func(p *PastPoint) int64 { return stated(p.Files) }
+	if p, usual := compare(files, func(v, median float64) bool { return v < a.Files*median }); p != nil {
+		odd(p, codeFewerFiles, "files", fmt.Sprintf("holds %d files, those before it %.0f (median)", p.Files, usual))
 	}
-	if usual, is := fewer(func(p *PastPoint) int64 { return stated(p.Files) }, a.Files); is {
-		odd(codeFewerFiles, "files", fmt.Sprintf("holds %d files, those before it %.0f (median)", newest.Files, usual))
-	}
-	usual, is := compared(newest, before, func(p *PastPoint) int64 { return p.Changed },
-		func(v, usual float64) bool { return a.Changed > 0 && v > a.Changed*usual })
-	if share := float64(newest.Changed) / float64(newest.Bytes); is && newest.Bytes > 0 && share > a.Share {
-		odd(codeChangedMuch, "changed", fmt.Sprintf("changed %s, %.0f %% of the whole, those before it %s (median): a sign of ransomware",
-			holdfast.Bytes(newest.Changed), 100*share, holdfast.Bytes(usual)))
+	changed := func(p *PastPoint) int64 { return p.Changed }
+	p, usual := compare(changed, func(v, median float64) bool { return a.Changed > 0 && v > a.Changed*median })
+	if p != nil && p.Bytes > 0 && float64(p.Changed) > a.Share*float64(p.Bytes) {
+		odd(p, codeChangedMuch, "changed", fmt.Sprintf("changed %s, %.0f %% of the whole, those before it %s (median): a sign of ransomware",
+			holdfast.Bytes(p.Changed), 100*float64(p.Changed)/float64(p.Bytes), holdfast.Bytes(usual)))
 	}
 	return list
 }
@@ -152,11 +157,10 @@ func stated(n int64) int64 {
 	return n
 }
 
-// compared tells whether a number of the newest point is unlike the median of the
-// ten points before it that state one: odd says what is unlike a median. Where too
-// few state it there is no telling, and where more than a quarter of them are as
-// unlike it themselves, that is usual here.
-func compared(newest *PastPoint, before pastPoints, of func(*PastPoint) int64, odd func(v, median float64) bool) (median float64, is bool) {
+// unlike tells whether a number of a point is unlike the median of the ten points
+// before it that state one. Where too few do there is no telling, and where more than
+// a quarter of them are as unlike it themselves, that is usual here.
+func (p *PastPoint) unlike(before pastPoints, of func(*PastPoint) int64, unlike func(v, median float64) bool, median *float64) bool {
 	var known [usualPoints]float64
 	n := 0
 	for i := range before {
@@ -165,22 +169,21 @@ func compared(newest *PastPoint, before pastPoints, of func(*PastPoint) int64, o
 			n++
 		}
 	}
-	v := of(newest)
-	if n < fewestPoints || v < 0 {
-		return 0, false
+	if n < fewestPoints {
+		return false
 	}
 	slices.Sort(known[:n])
-	median = (known[(n-1)/2] + known[n/2]) / 2
-	if !odd(float64(v), median) {
-		return median, false
+	*median = (known[(n-1)/2] + known[n/2]) / 2
+	if !unlike(float64(of(p)), *median) {
+		return false
 	}
 	likewise := 0
 	for _, v := range known[:n] {
-		if odd(v, median) {
+		if unlike(v, *median) {
 			likewise++
 		}
 	}
-	return median, likewise <= n/4
+	return likewise <= n/4
 }
 
 // keptTooShort finds a point that the record knows, that should be on hand and is
