@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,8 +96,11 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	return m, nil
 }
 
+// How often drills are looked at although nothing is told to have changed. A report
+// that changes no posture comes in silence.
 const (
-	whileWalking = 5 * time.Second // how often drills under way are looked at although nothing changed
+	whileReports = 250 * time.Millisecond
+	whileWalking = 5 * time.Second
 	maxRest      = 30 * time.Second
 )
 
@@ -138,8 +142,12 @@ func (m *Manager) rest() time.Duration {
 	defer m.mu.Unlock()
 	rest := maxRest
 	for _, d := range m.drills {
-		if d.Running() {
-			rest = whileWalking
+		switch {
+		case !d.Running():
+		case slices.ContainsFunc(d.Steps, unreported):
+			rest = min(rest, whileReports)
+		default:
+			rest = min(rest, whileWalking)
 		}
 	}
 	now := m.cfg.Now()

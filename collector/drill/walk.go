@@ -275,13 +275,18 @@ func (m *Manager) done(x *holdfast.DrillStep, run *holdfast.Run, known *asks) {
 	m.saw(x, &holdfast.Observation{Outcome: run.Outcome, Reason: run.Reason, Summary: run.Summary}, run.Ended)
 }
 
+// unreported reports whether of a step only the word of its run is known.
+func unreported(x holdfast.DrillStep) bool {
+	return x.State == holdfast.StepDone && x.Check != "" && x.Seen.IsZero()
+}
+
 // complete adds what steps measured once it was reported; false: a report is still
 // waited for.
 func (m *Manager) complete(d *holdfast.Drill) bool {
 	told := true
 	for i := range d.Steps {
 		x := &d.Steps[i]
-		if x.State != holdfast.StepDone || x.Check == "" || !x.Seen.IsZero() {
+		if !unreported(*x) {
 			continue
 		}
 		before := time.Time{}
@@ -294,6 +299,8 @@ func (m *Manager) complete(d *holdfast.Drill) bool {
 			m.saw(x, &o, x.Ended)
 		case m.cfg.Now().Before(x.Ended.Add(reports)):
 			told = false
+		default: // it does not come any more
+			x.Seen = x.Ended
 		}
 	}
 	return told

@@ -26,11 +26,12 @@ type entry struct {
 }
 
 // menu lists the pages there are, in the order Readiness, Protected data, Recovery
-// paths, Alerts, Agents, Settings. Menu, palette, keys and help are made of it.
+// paths, Drills, Alerts, Agents, Settings. Menu, palette, keys and help are made of it.
 var menu = []entry{
 	{Page: "overview", Path: "/", Title: "Readiness", Key: "r", Under: []string{"service", "check", "record", "wall"}},
 	{Page: "data", Path: "/data", Title: "Protected data", Key: "d"},
 	{Page: "paths", Path: "/paths", Title: "Recovery paths", Key: "p"},
+	{Page: "drills", Path: "/drills", Title: "Drills", Key: "e", Under: []string{"drill", "drillplan"}},
 	{Page: "alerts", Path: "/alerts", Title: "Alerts", Key: "l"},
 	{Page: "agents", Path: "/agents", Title: "Agents", Key: "a", Under: []string{"agent"}},
 	{Page: "settings", Path: "/settings", Title: "Settings", Key: "s", Under: []string{"secret"}},
@@ -47,6 +48,7 @@ type frame struct {
 	Notices  []holdfast.Notice // what is wrong with the collector itself: said on every page
 	Bad      int               // services that could not be recovered as agreed: stands in the title
 	Counts   map[string]string // beside the menu's entries, by page
+	Drilling []runningDrill
 	Body     any
 }
 
@@ -93,8 +95,14 @@ func (s *server) surround(f *frame) {
 	}
 	f.Bad = standing[holdfast.Broken] + standing[holdfast.Uncovered] + standing[holdfast.Degraded]
 	f.Notices = s.c.Notices()
+	f.Drilling = s.drillsUnderWay()
+	running := ""
+	if n := len(f.Drilling); n > 0 {
+		running = strconv.Itoa(n)
+	}
 	f.Counts = map[string]string{
 		"alerts":   s.openAlerts(),
+		"drills":   running,
 		"overview": strconv.Itoa(services),
 		"agents":   fmt.Sprintf("%d/%d", connected, known),
 	}

@@ -57,7 +57,7 @@ func newPages(now func() time.Time) (*pages, error) {
 	funcs := words(now)
 	funcs["build"] = func() string { return p.build }
 	funcs["asset"] = func(name string) string { return "/static/" + name + "?v=" + p.files[name].hash }
-	for _, page := range []string{"overview", "service", "check", "record", "data", "paths", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
+	for _, page := range []string{"overview", "service", "check", "record", "data", "paths", "drills", "drill", "drillplan", "alerts", "agents", "agent", "login", "missing", "wall", "settings", "secret"} {
 		t, err := template.New(page).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/charts.html", "templates/observed.html", "templates/"+page+".html")
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", page, err)
@@ -123,6 +123,7 @@ func (s *server) addPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /agents", s.agentsPage)
 	mux.HandleFunc("GET /agents/{name}", s.agentPage)
 	s.addAlertsPages(mux)
+	s.addDrillPages(mux)
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("POST /logout", s.logout)
 	s.addSettings(mux)

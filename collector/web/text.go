@@ -35,6 +35,7 @@ func words(now func() time.Time) template.FuncMap {
 		"future":   func(t time.Time) bool { return t.After(now()) },
 		"hardened": hardened,
 		"service":  servicePath,
+		"drill":    newDrillLink,
 		"anchor":   anchor,
 		"clip":     clip,
 		"raw":      clipRaw,

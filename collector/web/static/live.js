@@ -129,7 +129,9 @@
   function look(row) { setTimeout(function () { changed.delete(row.id); row.classList.remove('changed'); }, 2000); }
 
   /* ---- what stands around <main> follows it: the tab's title and mark, the menu's counts */
-  function surround(data) {
+  function surround(data, next) {
+    var bar = document.getElementById('drilling'), drills = next.querySelector('#drills-now');
+    if (bar && drills && bar.dataset.was !== drills.innerHTML) { bar.dataset.was = drills.innerHTML; bar.replaceChildren(drills.content.cloneNode(true)); }
     document.title = data.title;
     var icon = document.getElementById('icon');
     if (icon.getAttribute('href') !== data.icon) icon.setAttribute('href', data.icon);
@@ -146,7 +148,7 @@
     keepOrder(next);
     rev = +next.dataset.rev;
     skew = Date.parse(next.dataset.now) - Date.now();
-    surround(next.dataset);
+    surround(next.dataset, next);
     Idiomorph.morph(main, next, {
       morphStyle: 'outerHTML', ignoreActiveValue: true, restoreFocus: true,
       callbacks: {
