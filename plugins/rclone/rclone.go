@@ -27,7 +27,8 @@
 //	no object at all                                 failed empty
 //	objects, and none matches pattern                failed no-match; all of them empty: failed empty
 //	no such folder or bucket                         failed missing
-//	the store does not take the credentials          failed credential
+//	the store does not take the credentials, or      failed credential
+//	  no name of a crypt remote opens
 //	nobody answers                                   failed unreachable
 //	rclone said nothing in time                      cannot tell: timeout
 //	the configuration cannot be read, or is          cannot tell: credential-unreadable

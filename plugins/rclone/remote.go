@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+
 	"slices"
 	"strings"
 	"time"
@@ -89,8 +90,9 @@ func (l *lister) look(ctx context.Context) (probe.Observation, error) {
 	}
 	began := time.Now()
 	found := objects.New(l.Pattern, began)
-	hashed, kinds := 0, map[string]bool{}
+	listed, hashed, kinds := 0, 0, map[string]bool{}
 	said, err := l.list(ctx, func(it object) {
+		listed++
 		if found.Add(objects.Object{Name: it.Path, Size: it.Size, Changed: it.ModTime}) && len(it.Hashes) > 0 {
 			hashed++
 			for kind := range it.Hashes {
@@ -109,7 +111,29 @@ func (l *lister) look(ctx context.Context) (probe.Observation, error) {
 		o.Measures = append(o.Measures, holdfast.Measure{Name: "hashed_objects", Value: float64(hashed)})
 		o.Facts["hashes"] = probe.OneLine(strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	}
-	return o, found.Fault(l.Remote)
+	err = found.Fault(l.Remote)
+	if listed == 0 && err != nil && crypts.Match(l.config) {
+		return o, l.sealed(ctx, err)
+	}
+	return o, err
+}
+
+// crypts finds a remote that encrypts.
+var crypts = regexp.MustCompile(`(?mi)^\s*type\s*[=:]\s*crypt\s*$|:crypt,`)
+
+// sealed tells a crypt remote that holds nothing from one whose names do not open:
+// rclone passes over those, with exit code 0, and says so only where it says all.
+func (l *lister) sealed(ctx context.Context, empty error) error {
+	said, err := l.list(ctx, func(object) {}, "--max-depth=1", "--log-level=DEBUG")
+	if err != nil {
+		return err
+	}
+	for _, line := range said {
+		if strings.Contains(line, "Skipping undecryptable") {
+			return probe.Faulty(holdfast.Credential, "%s holds names that do not open: the password of its crypt remote is another", l.Remote)
+		}
+	}
+	return empty
 }
 
 // describe starts an observation with the tool's version.
@@ -135,7 +159,7 @@ func (l *lister) describe(ctx context.Context) (probe.Observation, error) {
 var environment = []string{"HOME=/nonexistent"}
 
 // list calls each for every object, and returns what rclone said besides.
-func (l *lister) list(ctx context.Context, each func(object)) ([]string, error) {
+func (l *lister) list(ctx context.Context, each func(object), more ...string) ([]string, error) {
 	config, err := inMemory(l.config)
 	if err != nil {
 		return nil, probe.Unable("", "%w", err)
@@ -149,6 +173,7 @@ func (l *lister) list(ctx context.Context, each func(object)) ([]string, error) 
 	if l.Hashes {
 		args = append(args, "--hash")
 	}
+	args = append(args, more...)
 	from, to := io.Pipe()
 	done := make(chan error, 1)
 	go func() { // ends with the tool, which is the other end of the pipe

@@ -205,6 +205,41 @@ func TestConfiguration(t *testing.T) {
 	expect(t, o, err, holdfast.OutcomeUnknown, "", "could not parse line")
 }
 
+// TestCrypt lists a remote that encrypts, with its password and with another, of
+// which rclone says nothing.
+func TestCrypt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	run := func(args ...string) string {
+		cmd := exec.Command(tool, args...)
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("rclone %v: %v: %s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	crypt := func(name, password string) string {
+		return fmt.Sprintf("[%s]\ntype = crypt\nremote = %s\npassword = %s\n", name, s.dir, run("obscure", password))
+	}
+	s.configure(t, crypt("sealed", "correct horse")+crypt("wrong", "battery staple"))
+	o, err := s.observe(t, m{"remote": "wrong:"})
+	expect(t, o, err, holdfast.Failed, holdfast.Empty, "holds no object")
+	file := filepath.Join(t.TempDir(), "ledger.dump")
+	must(t, os.WriteFile(file, make([]byte, 500), 0o600))
+	run("--config", s.config, "copy", "--", file, "sealed:backups")
+	o, err = s.observe(t, m{"remote": "sealed:", "pattern": "*.dump"})
+	expect(t, o, err, holdfast.OK, "", "1 objects, 500B")
+	for _, remote := range []string{"wrong:", "wrong:backups"} {
+		o, err = s.observe(t, m{"remote": remote})
+		if remote == "wrong:" {
+			expect(t, o, err, holdfast.Failed, holdfast.Credential, "do not open")
+		} else { // the folder's name is another with this password
+			expect(t, o, err, holdfast.Failed, holdfast.Missing, "there is no wrong:backups")
+		}
+	}
+}
+
 // TestS3 lists a real object store.
 func TestS3(t *testing.T) {
 	s := newStore(t)
