@@ -2,6 +2,7 @@ package pgbackrest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type source struct {
 	config  string // of pgBackRest
 	plain   string
 	secret  string
+	late    string               // the plain one, and a file of the log more that makes a tablespace
 	pass    string               // a file with the passphrase
 	commits map[string]time.Time // the newest in each file of the log
 	wal     []string             // the files of the log behind the newest backup's, oldest first
@@ -85,10 +87,10 @@ func (s *source) start() (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(os.WriteFile(s.pass, []byte(passphrase+"\n"), 0o600), s.configure(0)); err != nil {
+	if err := errors.Join(os.WriteFile(s.pass, []byte(passphrase+"\n"), 0o600), s.configure(0), s.archiveTo(s.config, "gz")); err != nil {
 		return err
 	}
-	s.primary, err = s.farm.Primary(map[string]string{"unix_socket_directories": s.farm.Dir, "archive_mode": "on", "archive_command": s.archiving("gz"),
+	s.primary, err = s.farm.Primary(map[string]string{"unix_socket_directories": s.farm.Dir, "archive_mode": "on", "archive_command": s.archive(),
 		"max_connections": "137", "max_prepared_transactions": "7", "max_wal_size": "8MB", "min_wal_size": "2MB",
 		"autovacuum": "off", "track_commit_timestamp": "on"}) // commits are ours, and known
 	if err != nil {
@@ -100,7 +102,43 @@ func (s *source) start() (err error) {
 	if _, err := s.backrest("stanza-create"); err != nil {
 		return err
 	}
-	return errors.Join(s.fill(), s.archiveOn())
+	if err := errors.Join(s.fill(), s.archiveOn()); err != nil {
+		return err
+	}
+	return s.makeLate()
+}
+
+// makeLate copies the plain repository and archives one file of the log more to the
+// copy alone, in which a tablespace is made.
+func (s *source) makeLate() error {
+	s.late = filepath.Join(s.farm.Dir, "late")
+	if err := s.link(s.plain, s.late); err != nil {
+		return err
+	}
+	config, err := s.configFor("late", s.late, s.primary)
+	if err != nil {
+		return err
+	}
+	if err := s.archiveTo(config, "gz"); err != nil {
+		return err
+	}
+	space := filepath.Join(s.farm.Dir, "late-space")
+	if err := s.farm.Folder(space); err != nil {
+		return err
+	}
+	if err := s.primary.Exec("postgres", "create tablespace late location '"+space+"'"); err != nil {
+		return err
+	}
+	_, err = s.primary.Switch()
+	return err
+}
+
+// configFor writes a configuration of one plain repository and one cluster.
+func (s *source) configFor(name, repo string, of *pgtest.Server) (string, error) {
+	dir := s.farm.Dir
+	file := filepath.Join(dir, name+".conf")
+	return file, os.WriteFile(file, fmt.Appendf(nil, "[global]\nrepo1-path=%s\nlog-level-file=off\nlock-path=%s/lock\nspool-path=%s/spool\n[main]\npg1-path=%s\npg1-socket-path=%s\npg1-port=%d\n",
+		repo, dir, dir, of.Dir, dir, of.Port), 0o644)
 }
 
 // configure writes pgBackRest's configuration; the port is known once the cluster runs.
@@ -128,9 +166,15 @@ pg1-port=%d
 	return os.WriteFile(s.config, []byte(text), 0o644)
 }
 
-// archiving is the archive_command that packs in one way.
-func (s *source) archiving(compression string) string {
-	return tool + " --config=" + s.config + " --stanza=main --compress-type=" + compression + " archive-push %p"
+// archive is the cluster's archive_command: a script, since a server heeds a command
+// that was changed only some time later.
+func (s *source) archive() string { return filepath.Join(s.farm.Dir, "archive") + " %p" }
+
+// archiveTo says where the log goes to from now on, and how it is packed.
+func (s *source) archiveTo(config, compression string) error {
+	script := fmt.Sprintf("#!/bin/sh\nexec %s --config=%s --stanza=main --compress-type=%s archive-push \"$1\"\n", tool, config, compression)
+	file := filepath.Join(s.farm.Dir, "archive")
+	return errors.Join(os.WriteFile(file+".new", []byte(script), 0o755), os.Rename(file+".new", file))
 }
 
 func (s *source) backrest(command string, args ...string) ([]byte, error) {
@@ -139,7 +183,8 @@ func (s *source) backrest(command string, args ...string) ([]byte, error) {
 
 // fill makes two backups in each repository, with something new before each.
 func (s *source) fill() error {
-	err := s.primary.Exec("postgres", "create tablespace fast location '"+filepath.Join(s.farm.Dir, "space")+"'", "create table entry (id int primary key, amount numeric not null)", "create table quick (id int) tablespace fast",
+	err := s.primary.Exec("postgres", "alter system set archive_mode = 'on'", "alter system set archive_command = '"+s.archive()+"'", // a backup holds them
+		"create tablespace fast location '"+filepath.Join(s.farm.Dir, "space")+"'", "create table entry (id int primary key, amount numeric not null)", "create table quick (id int) tablespace fast",
 		"insert into quick values (1), (2)", "insert into entry values (-1, 0)", "begin; insert into entry values (0, 0); prepare transaction 'held'")
 	if err != nil {
 		return err
@@ -164,8 +209,7 @@ func (s *source) insert(round int) error {
 func (s *source) archiveOn() error {
 	s.commits = map[string]time.Time{}
 	for i, compression := range []string{"zst", "lz4", "bz2", "none", "gz"} {
-		err := s.primary.Exec("postgres", "alter system set archive_command = '"+s.archiving(compression)+"'", "select pg_reload_conf()")
-		if err != nil {
+		if err := s.archiveTo(s.config, compression); err != nil {
 			return err
 		}
 		if err := s.insert(i + 4); err != nil {
@@ -201,21 +245,28 @@ func (s *source) lastCommit() (at time.Time, err error) {
 // the source: what changes one must put another in its place.
 func (s *source) copy(t testing.TB, from string) string {
 	t.Helper()
-	to, err := os.MkdirTemp(s.farm.Dir, "repo-")
-	must(t, err)
+	to := filepath.Join(s.farm.Dir, "repo-"+rand.Text())
 	t.Cleanup(func() { must(t, os.RemoveAll(to)) })
-	must(t, os.Chmod(to, 0o755))
-	must(t, filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || p == from {
+	must(t, s.link(from, to))
+	return to
+}
+
+// link copies a folder, with links in place of its files. The clusters' owner can
+// write to the copy.
+func (s *source) link(from, to string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
 			return err
 		}
 		name := filepath.Join(to, strings.TrimPrefix(p, from))
-		if d.IsDir() {
-			return os.Mkdir(name, 0o755)
+		switch {
+		case d.IsDir():
+			return s.farm.Folder(name)
+		case d.Type().IsRegular():
+			return os.Link(p, name)
 		}
-		return os.Link(p, name)
-	}))
-	return to
+		return nil // "latest", a link for people
+	})
 }
 
 // one is the one file that a pattern below a repository means.
@@ -267,7 +318,10 @@ var kinds = []string{"flip", "cut", "empty", "gone"}
 // request asks a probe about a plain repository.
 func request(t testing.TB, repo string, more map[string]any) probe.Request {
 	t.Helper()
-	settings := map[string]any{"stanza": "main", "repository": repo}
+	settings := map[string]any{"stanza": "main"}
+	if repo != "" {
+		settings["repository"] = repo
+	}
 	for name, value := range more {
 		settings[name] = value
 	}
@@ -287,8 +341,10 @@ func observe(t testing.TB, name, repo string, more map[string]any) (probe.Observ
 func observeIn(ctx context.Context, t testing.TB, name string, q probe.Request) (probe.Observation, error) {
 	t.Helper()
 	p := find(t, name)
-	if p.Describe().Privileges.Writes && q.Scratch == "" {
-		q.Scratch = t.TempDir()
+	if p.Describe().Privileges.Writes {
+		if q.Scratch == "" {
+			q.Scratch = t.TempDir()
+		}
 		defer isEmpty(t, q.Scratch)
 	}
 	o, err := p.Observe(ctx, q)

@@ -8,7 +8,7 @@ import (
 
 // Probes lists the probes of this plugin.
 func Probes() []probe.Probe {
-	return []probe.Probe{&repositoryProbe{}, verifyProbe{}}
+	return []probe.Probe{&repositoryProbe{}, verifyProbe{}, restoreProbe{}}
 }
 
 var tools = []string{"pgbackrest"}

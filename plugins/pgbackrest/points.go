@@ -61,6 +61,21 @@ func (a *archive) track(ctx context.Context, b backup) (track, error) {
 	return track{b, start.number, files, int(stop.number - start.number)}, err
 }
 
+// ended is as of when the backup alone is: when it ended, which pgBackRest notes after
+// it has waited for the log; so never later than when the log's last file that the
+// backup needs was archived.
+func (t track) ended() time.Time {
+	return notAfter(t.backup.stop(), t.files[t.stop].at)
+}
+
+// notAfter bounds a time by one that is known to the second.
+func notAfter(at, limit time.Time) time.Time {
+	if limit.Add(time.Second).Before(at) {
+		return limit
+	}
+	return at
+}
+
 // moments lists what can be recovered with a track, newest first, down to the end of
 // its backup; below is where a newer backup's begins.
 func (t track) moments(below uint64) []moment {
@@ -131,9 +146,7 @@ func (d *dates) date(ctx context.Context, r *repository, moments []moment) ([]mo
 		default:
 			m.at = m.file.at
 		}
-		if m.file.at.Add(time.Second).Before(m.at) { // known to the second
-			m.at = m.file.at
-		}
+		m.at = notAfter(m.at, m.file.at)
 		if m.at.Before(last) { // clocks that disagree; the log is in order
 			m.at = last
 		}

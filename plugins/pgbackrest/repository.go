@@ -83,6 +83,7 @@ func (p *repositoryProbe) look(ctx context.Context, r *repository) (probe.Observ
 type survey struct {
 	version string
 	info    stanzaInfo
+	folders map[string]entry // of the backups
 	archive *archive
 	track   track    // of the newest usable backup
 	moments []moment // what can be recovered, newest first, with files all the way
@@ -106,8 +107,7 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 	if s.archive, err = r.openArchive(ctx, s.info); err != nil {
 		return s, err
 	}
-	folders, err := r.list(ctx, "backup/"+r.Stanza)
-	if err != nil {
+	if s.folders, err = r.list(ctx, "backup/"+r.Stanza); err != nil {
 		return s, err
 	}
 	below := ^uint64(0)
@@ -115,7 +115,7 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 		if len(s.moments) >= want && i < len(s.info.Backup)-1 {
 			continue // of the others only the oldest
 		}
-		t, err := r.usable(ctx, s.archive, b, folders)
+		t, err := r.usable(ctx, s.archive, b, s.folders)
 		if err != nil {
 			if !damaged(err) {
 				return s, err
@@ -131,11 +131,7 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 		}
 		s.moments = append(s.moments, t.moments(below)...)
 		below = t.first + uint64(t.stop)
-		end := t.files[t.stop]
-		s.oldest = &moment{file: end, backup: b, ends: true, at: b.stop()}
-		if end.at.Add(time.Second).Before(s.oldest.at) {
-			s.oldest.at = end.at
-		}
+		s.oldest = &moment{file: t.files[t.stop], backup: b, ends: true, at: t.ended()}
 	}
 	if s.oldest == nil {
 		return s, s.fault

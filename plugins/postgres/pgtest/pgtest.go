@@ -143,10 +143,16 @@ func (f *Farm) Primary(settings map[string]string) (*Server, error) {
 	return s, s.Start(settings)
 }
 
-func (f *Farm) server() *Server {
+func (f *Farm) server() *Server { return f.At("") }
+
+// At is a cluster that is in a folder already, not started; "" names a new folder.
+func (f *Farm) At(dir string) *Server {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &Server{Dir: filepath.Join(f.Dir, "cluster-"+strconv.Itoa(len(f.servers))), farm: f}
+	if dir == "" {
+		dir = filepath.Join(f.Dir, "cluster-"+strconv.Itoa(len(f.servers)))
+	}
+	s := &Server{Dir: dir, farm: f}
 	f.servers = append(f.servers, s)
 	return s
 }

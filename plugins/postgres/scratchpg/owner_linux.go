@@ -58,6 +58,19 @@ func (o Owner) take(path string) error {
 	return os.Chown(path, int(o.credential.Uid), int(o.credential.Gid))
 }
 
+// Tree makes a folder and all in it the owner's, links and not what they lead to.
+func (o Owner) Tree(dir string) error {
+	if o.credential == nil {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(o.credential.Uid), int(o.credential.Gid))
+	})
+}
+
 // command is a program that runs as the owner, with an open folder as descriptor 3
 // and nothing else of this process's.
 func (o Owner) command(ctx context.Context, folder *os.File, path string, args ...string) *exec.Cmd {

@@ -1,0 +1,303 @@
+package pgbackrest_test
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe"
+)
+
+// entries asks how many entries there are, and that they are the right ones.
+func entries(n int) string {
+	return fmt.Sprintf("select count(*) = %d and max(id) = %d and sum(amount) = %d from entry where id > 0", n, n, n*(n+1)/2)
+}
+
+// apart asks that the cluster can reach nobody and nobody it.
+const apart = "select current_setting('archive_mode') = 'off' and current_setting('listen_addresses') = '' and current_setting('port')::int < 32768"
+
+func TestRestoreGood(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	holds := unzip(t, one(t, s.plain, "backup/main/2???????-??????F/pg_data/postgresql.auto.conf.gz"))
+	if !strings.Contains(holds, s.farm.Dir+"/archive") || !strings.Contains(holds, "archive_mode = 'on'") {
+		t.Errorf("the backup's configuration does not archive, so this test shows nothing: %s", holds)
+	}
+	before := append(tree(t, s.plain), tree(t, s.secret)...)
+	others := append(append(tree(t, s.farm.Dir+"/lock"), tree(t, s.farm.Dir+"/spool")...), tree(t, s.farm.Dir+"/log")...)
+	space := tree(t, s.farm.Dir+"/space")
+	t.Cleanup(func() {
+		if diff := cmp.Diff(before, append(tree(t, s.plain), tree(t, s.secret)...)); diff != "" {
+			t.Errorf("the live repositories were written to (-before +after):\n%s", diff)
+		}
+		if diff := cmp.Diff(others, append(append(tree(t, s.farm.Dir+"/lock"), tree(t, s.farm.Dir+"/spool")...), tree(t, s.farm.Dir+"/log")...)); diff != "" {
+			t.Errorf("the source's locks, spool or log were written to (-before +after):\n%s", diff)
+		}
+		if diff := cmp.Diff(space, tree(t, s.farm.Dir+"/space")); diff != "" {
+			t.Errorf("the live tablespace was written to (-before +after):\n%s", diff)
+		}
+	})
+	for name, more := range map[string]map[string]any{
+		"plain":     {"repository": s.plain},
+		"encrypted": {"repository": s.secret, "cipher_pass_file": s.pass},
+		"config":    {"config": s.config, "repo": 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			more["assertions"] = []string{apart, entries(900), "select count(*) = 2 from quick", "select count(*) = 1 from pg_prepared_xacts where gid = 'held'",
+				"select spcname = 'fast' from pg_class c join pg_tablespace t on t.oid = c.reltablespace where relname = 'quick'"}
+			q := request(t, "", more)
+			o, err := observeIn(t.Context(), t, "pgbackrest.restore", q)
+			expect(t, o, err, holdfast.OK, "")
+			r := o.Restoration
+			if r == nil {
+				t.Fatal("no restoration")
+			}
+			want := s.commits[s.wal[4]]
+			if !r.Point.Equal(want) || r.Coverage != 1 || r.Checks != 8 || r.Bytes < 20<<20 || r.Duration <= 0 || r.Started.Before(began) || r.Started.Add(r.Duration.Std()).After(time.Now()) {
+				t.Errorf("got %+v, want all of it, as of %v, one look at the log, two databases and five assertions", *r, want)
+			}
+		})
+	}
+}
+
+func unzip(t *testing.T, file string) string {
+	t.Helper()
+	f, err := os.Open(file)
+	must(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	must(t, err)
+	b, err := io.ReadAll(z)
+	must(t, err)
+	return string(b)
+}
+
+// By chance an older backup is restored, as it ended.
+func TestRestoreRandom(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	o, err := observe(t, "pgbackrest.restore", s.plain, map[string]any{"point": "random", "assertions": []string{apart}})
+	expect(t, o, err, holdfast.OK, "")
+	entriesOf := map[bool]int{true: 100, false: 400} // the full one was made first, the other last
+	isFull := strings.HasSuffix(o.Facts["backup"], "F")
+	again, err := observe(t, "pgbackrest.restore", s.plain, map[string]any{"point": "random", "assertions": []string{
+		fmt.Sprintf("select count(*) in (%d, %d) from entry where id > 0", entriesOf[true], entriesOf[false])}})
+	expect(t, again, err, holdfast.OK, "")
+	if o.Facts["seed"] == "" || o.Restoration == nil || isFull && !o.Restoration.Point.Before(s.commits[s.wal[0]]) {
+		t.Errorf("got %+v of %v, want a backup as it ended, and the seed it was chosen by", o.Restoration, o.Facts)
+	}
+}
+
+// What pgBackRest and PostgreSQL say is not enough: content counts, and so does where
+// it would go.
+func TestRestoreFaults(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	incr := "backup/main/*I/"
+	for name, c := range map[string]struct {
+		repo    string
+		harm    string // what is damaged, flipped
+		more    map[string]any
+		tools   map[string]string
+		outcome holdfast.Outcome
+		reason  holdfast.Reason
+		says    string
+	}{
+		"a table is missing": {s.plain, "", map[string]any{"assertions": []string{"select true", "select count(*) > 0 from invoice"}}, nil,
+			holdfast.Failed, holdfast.Assertion, `assertion 2 of 2: select count(*) > 0 from invoice: relation "invoice" does not exist`},
+		"a database is missing": {s.plain, "", map[string]any{"database": "ledger"}, nil, holdfast.Failed, holdfast.Assertion, "ledger"},
+		"file of the backup":    {s.plain, incr + "pg_data/global/pg_control.gz", nil, nil, holdfast.Failed, holdfast.Damaged, ""},
+		"file of the log":       {s.plain, logFolder + s.wal[1] + "-*", nil, nil, holdfast.Failed, holdfast.Damaged, ""},
+		"encrypted log": {s.secret, logFolder + s.wal[0] + "-*", map[string]any{"cipher_pass_file": s.pass}, nil, // archive-get brings it without a word
+			holdfast.Failed, holdfast.Damaged, ""},
+		"tablespace since":     {s.late, "", nil, nil, holdfast.OutcomeUnknown, holdfast.Refused, "tablespace"},
+		"no such user":         {s.plain, "", map[string]any{"user": "nobody"}, nil, holdfast.OutcomeUnknown, "", "see the setting user"},
+		"more than bytes_max":  {s.plain, "", map[string]any{"bytes_max": "1MiB"}, nil, holdfast.OutcomeUnknown, holdfast.TooSmall, "bytes_max"},
+		"scratch in the repo":  {s.plain, "", map[string]any{"scratch": s.plain}, nil, holdfast.OutcomeUnknown, holdfast.Refused, ""},
+		"no postgres":          {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, holdfast.ToolMissing, ""},
+		"postgres ends":        {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": s.tool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, "", "no luck"},
+		"postgres gives up":    {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": s.tool(t, "echo 'FATAL:  WAL ends before end of online backup' >&2; exit 1")}, holdfast.Failed, holdfast.Damaged, "WAL ends before"},
+		"recovery stops short": {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": s.tool(t, "rm /proc/self/fd/3/pg_wal/"+s.wal[4]+"; exec "+s.farm.Bin+"/postgres \"$@\"")}, holdfast.Failed, holdfast.Damaged, "recovery ended before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repo := c.repo
+			if c.harm != "" {
+				repo = s.copy(t, repo)
+				damage(t, "flip", one(t, repo, c.harm))
+			}
+			q := request(t, repo, c.more)
+			if c.tools != nil {
+				q.Tools = c.tools
+			}
+			o, err := observeIn(t.Context(), t, "pgbackrest.restore", q)
+			expect(t, o, err, c.outcome, c.reason)
+			if said := fmt.Sprint(o.Summary, err); !strings.Contains(said, c.says) {
+				t.Errorf("got %q, want it to say %q", said, c.says)
+			}
+			if o.Restoration != nil {
+				t.Errorf("got %+v, want no restoration", o.Restoration)
+			}
+		})
+	}
+}
+
+// tool is fakeTool where the clusters' owner can run it.
+func (s *source) tool(t testing.TB, script string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.farm.Dir, "tool-")
+	must(t, err)
+	path := filepath.Join(dir, "tool")
+	must(t, errors.Join(os.Chmod(dir, 0o755), os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755)))
+	return path
+}
+
+// A server that was promoted goes on on a timeline of its own, and recovery follows it.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	repo := s.copy(t, s.plain)
+	branch := s.farm.At(filepath.Join(s.farm.Dir, "branch"))
+	must(t, errors.Join(s.farm.Folder(branch.Dir), s.farm.Folder(branch.Dir+"-space")))
+	config, err := s.configFor("branch", repo, branch)
+	must(t, err)
+	_, err = s.farm.Run(tool, "--config="+config, "--stanza=main", "--tablespace-map-all="+branch.Dir+"-space", "restore")
+	must(t, err)
+	must(t, branch.Start(map[string]string{"unix_socket_directories": s.farm.Dir, "archive_command": tool + " --config=" + config + " --stanza=main archive-push %p",
+		"max_prepared_transactions": "7"}))
+	branch.Await(t, "not pg_is_in_recovery()")
+	must(t, branch.Exec("postgres", "insert into entry select g, g from generate_series(901, 1000) g"))
+	name, err := branch.Switch()
+	must(t, err)
+	must(t, branch.Stop())
+	o, err := observe(t, "pgbackrest.repository", repo, nil)
+	expect(t, o, err, holdfast.OK, "")
+	if got := ids(o); len(got) == 0 || got[0] != name || !strings.HasPrefix(name, "00000002") || o.Facts["timeline"] != "2" {
+		t.Errorf("got recovery points %v on timeline %s, want the newest to be %s on timeline 2", got, o.Facts["timeline"], name)
+	}
+	o, err = observe(t, "pgbackrest.restore", repo, map[string]any{"assertions": []string{entries(1000)}})
+	expect(t, o, err, holdfast.OK, "")
+	o, err = observe(t, "pgbackrest.verify", repo, nil)
+	expect(t, o, err, holdfast.OK, "")
+}
+
+// slow is a PostgreSQL that stops when it should recover.
+func slow(t *testing.T, s *source) (tools map[string]string, mark string) {
+	script := s.tool(t, "")
+	mark = filepath.Join(filepath.Dir(script), "mark")
+	must(t, os.Chmod(filepath.Dir(script), 0o777))
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\ntouch "+mark+"\nexec sleep 600\n"), 0o755))
+	return map[string]string{"pgbackrest": tool, "postgres": script}, mark
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+func TestRestoreCancelled(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	tools, mark := slow(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := make(chan string, 1000)
+	done := make(chan error, 1)
+	q := request(t, s.plain, nil)
+	q.Tools, q.Scratch = tools, t.TempDir()
+	go func() {
+		ctx := probe.WithProgress(ctx, func(p holdfast.Phase) {
+			select {
+			case told <- p.Name:
+			default:
+			}
+		})
+		_, err := observeIn(ctx, t, "pgbackrest.restore", q)
+		done <- err
+	}()
+	waitFor(t, func() bool { return exists(mark) })
+	if len(processesIn(t, q.Scratch)) == 0 {
+		t.Error("no process works in scratch, want one: this test finds none")
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("got an observation, want an error: it was cancelled")
+	}
+	isEmpty(t, q.Scratch)
+	if left := processesIn(t, q.Scratch); len(left) > 0 {
+		t.Errorf("processes %v are left", left)
+	}
+	close(told)
+	var phases []string
+	for name := range told {
+		phases = append(phases, name)
+	}
+	if got := slices.Compact(phases); !slices.Equal(got, []string{"list", "restore"}) {
+		t.Errorf("phases: got %v, want list, restore", got)
+	}
+}
+
+// TestRestoreKilled kills the process that restores. The test binary is run again
+// as that process.
+func TestRestoreKilled(t *testing.T) {
+	if settings := os.Getenv("RESTORE_SETTINGS"); settings != "" {
+		_, err := find(t, "pgbackrest.restore").Observe(t.Context(), probe.Request{Settings: holdfast.Settings(settings), Scratch: os.Getenv("RESTORE_SCRATCH"),
+			Tools: map[string]string{"pgbackrest": tool, "postgres": os.Getenv("RESTORE_POSTGRES")}})
+		t.Fatalf("it ended by itself: %v", err)
+	}
+	t.Parallel()
+	s := theSource(t)
+	tools, mark := slow(t, s)
+	q := request(t, s.plain, nil)
+	q.Scratch = t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
+	cmd.Env = append(os.Environ(), "RESTORE_SETTINGS="+string(q.Settings), "RESTORE_SCRATCH="+q.Scratch, "RESTORE_POSTGRES="+tools["postgres"])
+	must(t, cmd.Start())
+	waitFor(t, func() bool { return exists(mark) })
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	waitFor(t, func() bool { return len(processesIn(t, q.Scratch)) == 0 })
+	o, err := observeIn(t.Context(), t, "pgbackrest.restore", q)
+	expect(t, o, err, holdfast.OK, "")
+}
+
+// processesIn lists the processes that have a file open below a folder.
+func processesIn(t *testing.T, dir string) []int {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	must(t, err)
+	var found []int
+	for _, link := range links {
+		pid, err := strconv.Atoi(strings.Split(link, "/")[2])
+		if to, e := os.Readlink(link); err == nil && e == nil && strings.HasPrefix(to, dir+"/") && pid != os.Getpid() {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// waitFor polls until something another process does has happened.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(120 * time.Second); !done(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("it did not happen in 120 s")
+		}
+	}
+}
