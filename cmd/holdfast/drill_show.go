@@ -208,7 +208,7 @@ func writeEnd(w io.Writer, d *holdfast.Drill) error {
 		b.WriteString(": " + clean(d.Reason))
 	}
 	b.WriteString("\n")
-	if d.Away > 0 {
+	if d.Away >= holdfast.Duration(10*time.Second) {
 		fmt.Fprintf(&b, "the collector was away for %s meanwhile; the clock went on\n", brief(d.Away))
 	}
 	for _, g := range d.Gaps {

@@ -20,12 +20,17 @@ type drillView struct {
 	Lead     string
 	Expected string // of the whole; empty: nobody knows
 	Beyond   bool   // it takes, or took, longer than the RTO
+	Gone     bool   // the collector was away for long enough to be told
 	Steps    []stepView
 	May      bool
 	MBCO     string // how the minimum level came out
 	Problems []string
 	Asked    string // the step whose answer was refused
 }
+
+// goneTold is how long a collector is away before a page tells of it: a restart is
+// quicker.
+const goneTold = 10 * time.Second
 
 // stepView is a step as people read it.
 type stepView struct {
@@ -59,7 +64,7 @@ func (s *server) showDrill(w http.ResponseWriter, r *http.Request, status int, p
 		return
 	}
 	now := s.c.Now()
-	v := drillView{drillRow: newDrillRow(clipped(d), now), May: whoIs(r.Context()).Role.MayDrill(), Problems: problems, Asked: asked, Called: d.Service}
+	v := drillView{drillRow: newDrillRow(clipped(d), now), May: whoIs(r.Context()).Role.MayDrill(), Problems: problems, Called: d.Service}
 	if p, ok := s.c.Posture(d.Service); ok {
 		v.Called = titleOf(&p)
 	}
@@ -70,6 +75,7 @@ func (s *server) showDrill(w http.ResponseWriter, r *http.Request, status int, p
 	if d.Running() {
 		took = now.Sub(d.Started)
 	}
+	v.Gone = d.Away.Std() >= goneTold
 	v.Beyond = d.Terms.RTO.Stated() && took > d.Terms.RTO.Limit.Std()
 	longest := longestStep(&d, now)
 	restored := false
@@ -78,7 +84,9 @@ func (s *server) showDrill(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	for i := range v.Drill.Steps {
 		x := newStepView(&v.Drill.Steps[i], d.Service, longest, now)
-		x.Point = !restored
+		if x.Point = !restored; x.State == holdfast.StepAsked && (asked == x.DrillStep.Name || asked == fmt.Sprint(x.Number)) {
+			v.Asked = asked // else what is wrong stands above everything
+		}
 		v.Steps = append(v.Steps, x)
 		if x.Kind == holdfast.StepMBCO {
 			v.MBCO = x.Word
@@ -175,6 +183,8 @@ func newStepView(x *holdfast.DrillStep, service string, longest holdfast.Duratio
 		if x.Kind == holdfast.StepPaper {
 			v.Shown, v.Word = holdfast.Stale, "Lapsed"
 		}
+	} else if x.Kind == holdfast.StepPaper && x.Outcome == holdfast.OK {
+		v.Word, v.Summary = "Holds", ""
 	}
 	switch {
 	case x.Agent != "":

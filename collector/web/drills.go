@@ -261,7 +261,7 @@ func verdictShown(d *holdfast.Drill) (holdfast.State, string) {
 	case holdfast.DrillFailed:
 		return holdfast.Broken, "Failed"
 	}
-	return holdfast.Unknown, stateWord(holdfast.State(d.Verdict))
+	return holdfast.Unknown, map[holdfast.DrillVerdict]string{holdfast.DrillAborted: "Aborted", holdfast.DrillInterrupted: "Interrupted"}[d.Verdict]
 }
 
 // stepName is what people call a step.
@@ -279,13 +279,19 @@ type runningDrill struct {
 	Asks        bool // people are asked
 }
 
-// drillsUnderWay are the drills the top bar shows, the latest first.
-func (s *server) drillsUnderWay() (list []runningDrill) {
-	for _, d := range s.c.Drills() {
-		if d.Running() {
-			asks := slices.ContainsFunc(d.Steps, func(x holdfast.DrillStep) bool { return x.State == holdfast.StepAsked })
-			list = append(list, runningDrill{drillLink(d.ID), clip(d.Service + "/" + d.Path), d.Started, asks})
+// drillUnderWay is what the top bar shows, and how many drills run: one by its name,
+// several together with the clock of the first; nil: none runs.
+func (s *server) drillUnderWay() (top *runningDrill, n int) {
+	for _, d := range s.c.Drills() { // the latest first
+		if !d.Running() {
+			continue
 		}
+		asks := slices.ContainsFunc(d.Steps, func(x holdfast.DrillStep) bool { return x.State == holdfast.StepAsked })
+		if n++; n == 1 {
+			top = &runningDrill{drillLink(d.ID), "Drill " + clip(d.Service+"/"+d.Path), d.Started, asks}
+			continue
+		}
+		top = &runningDrill{"/drills", fmt.Sprintf("%d drills", n), d.Started, asks || top.Asks}
 	}
-	return list
+	return top, n
 }

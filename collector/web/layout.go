@@ -48,7 +48,7 @@ type frame struct {
 	Notices  []holdfast.Notice // what is wrong with the collector itself: said on every page
 	Bad      int               // services that could not be recovered as agreed: stands in the title
 	Counts   map[string]string // beside the menu's entries, by page
-	Drilling []runningDrill
+	Drilling *runningDrill     // nil: none runs
 	Body     any
 }
 
@@ -95,9 +95,8 @@ func (s *server) surround(f *frame) {
 	}
 	f.Bad = standing[holdfast.Broken] + standing[holdfast.Uncovered] + standing[holdfast.Degraded]
 	f.Notices = s.c.Notices()
-	f.Drilling = s.drillsUnderWay()
-	running := ""
-	if n := len(f.Drilling); n > 0 {
+	running, n := "", 0
+	if f.Drilling, n = s.drillUnderWay(); n > 0 {
 		running = strconv.Itoa(n)
 	}
 	f.Counts = map[string]string{
