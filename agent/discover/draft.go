@@ -353,7 +353,7 @@ func (d *drafter) restic(r *Repository, a *Action) plannedCopy {
 	}
 	location := r.Location
 	env := r.Env
-	if stripped := userinfo.ReplaceAllString(location, "$1"); stripped != location || strings.HasPrefix(location, "s3:") && env == "" {
+	if stripped := withUser.ReplaceAllString(location, "$1"); stripped != location || strings.HasPrefix(location, "s3:") && env == "" {
 		location, env = stripped, first(env, "/etc/holdfast/"+nameOf("restic "+path.Base(location))+".env")
 		if r.Env == "" {
 			c.note = strings.TrimSpace(c.note + " " + d.ask("the storage's credentials for "+location+", lines like AWS_ACCESS_KEY_ID=… or RESTIC_REST_PASSWORD=…", env))

@@ -8,8 +8,12 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
-// userinfo is the user and password of an address.
-var userinfo = regexp.MustCompile(`(://|^(?:[a-z0-9]+:)+|^)([^/@:\s]*):([^@\s]*)@`)
+// userinfo is the user and password of an address. A password with an @ or / in it
+// is taken whole, rather too much than too little.
+var userinfo = regexp.MustCompile(`(://[^/@:\s]*):\S*@`)
+
+// withUser is an address up to who logs in, whose secret was taken out.
+var withUser = regexp.MustCompile(`(://)[^/@\s]*:xxxxx@`)
 
 // secretWord is a word that gives a secret away: token=…
 var secretWord = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key|credential)[a-z_]*=)[^&;,\s]+`)
@@ -17,8 +21,8 @@ var secretWord = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|
 // plain takes what could be a secret out of a text, makes it one line, and bounds
 // it.
 func plain(text string) string {
-	text = userinfo.ReplaceAllString(text, "$1$2:***@")
-	text = secretWord.ReplaceAllString(text, "$1***")
+	text = userinfo.ReplaceAllString(text, "$1:xxxxx@")
+	text = secretWord.ReplaceAllString(text, "${1}xxxxx")
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
@@ -33,7 +37,7 @@ func plain(text string) string {
 
 // plainAction takes what could be a secret out of an action.
 func plainAction(a Action) Action {
-	a.Target, a.Host = plain(a.Target), plain(a.Host)
+	a.Target, a.Host = several.ReplaceAllString(strings.TrimSpace(plain(a.Target)), unknown), plain(a.Host)
 	for i := range a.Sources {
 		a.Sources[i] = plain(a.Sources[i])
 	}

@@ -12,7 +12,10 @@ import (
 // A command often runs another one: nice, sudo, flock, a shell, a script. What is
 // looked for is the innermost.
 
-const scriptsDeep = 4
+const (
+	scriptsDeep = 4
+	jobCommands = 5000 // commands of one job, those of its scripts included
+)
 
 // wrapper is a program that runs the one its arguments name.
 type wrapper struct {
@@ -20,6 +23,7 @@ type wrapper struct {
 	long   []string
 	before int // operands that come first: a duration, a lock
 	shell  bool
+	mixed  bool // its options may stand behind its operands
 }
 
 var wrappers = map[string]wrapper{
@@ -27,7 +31,7 @@ var wrappers = map[string]wrapper{
 	"chrt": {with: "TPD", before: 1}, "timeout": {with: "ks", long: []string{"--kill-after", "--signal"}, before: 1},
 	"flock": {with: "wEc", long: []string{"--timeout", "--wait", "--conflict-exit-code"}, before: 1, shell: true}, "env": {with: "uCS", long: []string{"--unset", "--chdir"}},
 	"sudo": {with: "ugpCrtThUR", long: []string{"--user", "--group", "--chdir"}}, "doas": {with: "uC"},
-	"runuser": {with: "ugGsc", long: []string{"--user", "--group", "--shell"}, shell: true}, "su": {with: "cgGsw", long: []string{"--shell", "--group"}, before: 1, shell: true},
+	"runuser": {with: "ugGsc", long: []string{"--user", "--group", "--shell"}, shell: true}, "su": {with: "cgGsw", long: []string{"--shell", "--group"}, before: 1, shell: true, mixed: true},
 	"setpriv": {}, "chronic": {}, "cronic": {}, "nohup": {}, "setsid": {}, "stdbuf": {with: "ioe"}, "exec": {with: "a"}, "command": {}, "builtin": {}, "unbuffer": {}, "caffeinate": {},
 	"systemd-cat": {with: "tp", long: []string{"--identifier", "--priority"}}, "systemd-inhibit": {}, "systemd-run": {with: "upMHEtG", long: []string{"--unit", "--property", "--slice"}},
 	"sshpass": {with: "pfdePR"}, "cpulimit": {with: "lpePL"}, "chpst": {with: "uUeobdslmncP"}, "sem": {with: "j", long: []string{"--id", "--jobs"}}, "time": {with: "fo"},
@@ -38,6 +42,8 @@ var wrappers = map[string]wrapper{
 type reader struct {
 	f     *finder
 	depth int
+	count int      // commands that were read
+	files []string // scripts that are being read, the outer first
 	seen  []Action
 }
 
@@ -50,6 +56,9 @@ func (r *reader) script(text string, vars map[string]string) {
 	defer func() { r.depth-- }()
 	for _, pipe := range pipelines(text, maps.Clone(vars), func(path string) []byte { return r.f.read(path) }) {
 		for i := range pipe {
+			if r.count++; r.count > jobCommands {
+				return
+			}
 			r.command(pipe[i], output(pipe[i:]))
 		}
 	}
@@ -98,7 +107,7 @@ func (r *reader) command(c command, out string) {
 			r.file(c)
 			return
 		}
-		f := options(c.argv[1:], w.with, w.long...)
+		f := parse(c.argv[1:], w.with, w.long, w.mixed)
 		c.env = maps.Clone(c.env)
 		rest := f.operands
 		if w.shell {
@@ -163,7 +172,12 @@ func (r *reader) file(c command) {
 	for i, arg := range c.argv[1:] {
 		vars[strconv.Itoa(i+1)] = arg
 	}
+	if slices.Contains(r.files, c.argv[0]) {
+		return // it runs itself
+	}
+	r.files = append(r.files, c.argv[0])
 	r.script(string(text), vars)
+	r.files = r.files[:len(r.files)-1]
 }
 
 // insideOf takes the command out of docker exec and its like.
