@@ -458,7 +458,7 @@ func freePort(t *testing.T) string {
 // eventuallyTrue asks again and again until the answer is yes.
 func eventuallyTrue(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

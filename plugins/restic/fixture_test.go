@@ -27,6 +27,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 	"github.com/holdfast-monitor/holdfast/plugins/restic"
 )
 
@@ -60,6 +61,7 @@ var template = sync.OnceValue(func() *repo {
 var templateDir string
 
 func TestMain(m *testing.M) {
+	probetest.RestoreVictim(restic.Probes()...)
 	code := m.Run()
 	if templateDir != "" {
 		_ = os.RemoveAll(templateDir)

@@ -1,9 +1,7 @@
 package restic_test
 
 import (
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 func TestRestoreWhole(t *testing.T) {
@@ -125,17 +124,6 @@ func TestRestoreScratch(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	r.backup(t)
-	t.Run("in the repository", func(t *testing.T) {
-		inside := filepath.Join(r.dir, "tmp")
-		must(t, os.Mkdir(inside, 0o755))
-		link := filepath.Join(t.TempDir(), "link")
-		must(t, os.Symlink(inside, link))
-		for _, dir := range []string{inside, r.dir, link} {
-			if _, err := r.observe(t, "restic.restore", map[string]any{"scratch": dir}); err == nil || !strings.Contains(err.Error(), "lies in") {
-				t.Errorf("scratch %s: got %v, want it refused", dir, err)
-			}
-		}
-	})
 	t.Run("a folder of the user's keeps what is not ours", func(t *testing.T) {
 		scratch := t.TempDir()
 		write(t, filepath.Join(scratch, "theirs"), "x")
@@ -155,19 +143,6 @@ exec sleep 600`)
 		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.TooSmall)
 		isEmpty(t, scratch)
 	})
-	t.Run("too small", func(t *testing.T) {
-		if os.Geteuid() != 0 {
-			t.Skip("mounting a small file system needs root")
-		}
-		small := t.TempDir()
-		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=700k", "none", small).CombinedOutput(); err != nil {
-			t.Fatalf("mount: %v: %s", err, out)
-		}
-		t.Cleanup(func() { _ = exec.Command("umount", small).Run() })
-		o, err := r.observe(t, "restic.restore", map[string]any{"scratch": small})
-		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.TooSmall)
-		isEmpty(t, small)
-	})
 }
 
 // slow is a restic that stops before it is done, with the restored files in place.
@@ -177,55 +152,38 @@ func slow(t *testing.T) (path, mark string) {
 case " $* " in *" restore "*) touch `+mark+`; exec sleep 600;; esac`), mark
 }
 
-func TestRestoreCancelled(t *testing.T) {
+func TestRestoreContract(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	r.backup(t)
-	path, mark := slow(t)
-	scratch := t.TempDir()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, err := find(t, "restic.restore").Observe(ctx, probe.Request{Settings: r.settings(t, nil), Tools: map[string]string{"restic": path}, Scratch: scratch})
-		done <- err
-	}()
-	waitFor(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
-	}
-	isEmpty(t, scratch)
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return find(t, "restic.restore") },
+		Settings: map[string]any{"repository": r.dir, "password_file": r.passwordFile},
+		Tools:    map[string]string{"restic": tool},
+		Source:   r.dir,
+		Hold: func(t *testing.T) (map[string]string, string) {
+			path, mark := slow(t)
+			return map[string]string{"restic": path}, mark
+		},
+	})
 }
 
-// TestRestoreKilled kills the process that restores. The test binary is run again
-// as that process.
-func TestRestoreKilled(t *testing.T) {
-	if scratch := os.Getenv("RESTORE_INTO"); scratch != "" {
-		_, err := find(t, "restic.restore").Observe(t.Context(), probe.Request{
-			Settings: holdfast.Settings(os.Getenv("RESTORE_SETTINGS")), Tools: map[string]string{"restic": os.Getenv("RESTORE_TOOL")}, Scratch: scratch})
-		t.Fatalf("it ended by itself: %v", err)
-	}
+// What the catalogue lets pass is told and taken off what was restored.
+func TestRestoreTolerates(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	r.backup(t)
-	path, mark := slow(t)
-	scratch := t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
-	cmd.Env = append(os.Environ(), "RESTORE_INTO="+scratch, "RESTORE_TOOL="+path, "RESTORE_SETTINGS="+string(r.settings(t, nil)))
-	must(t, cmd.Start())
-	waitFor(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	// While its owner lives, another test leaves the folder alone.
-	o, err := r.observe(t, "restic.restore", map[string]any{"scratch": scratch})
-	expect(t, o, err, holdfast.OK, "")
-	if n := len(entries(t, scratch)); n != 1 {
-		t.Errorf("got %d folders in scratch, want that of the living", n)
+	fake := fakeTool(t, tool+` "$@" || exit
+case " $* " in *" restore "*) for a; do case $a in --target=*) rm "${a#*=}`+r.source+`/a/ledger"; echo more >> "${a#*=}`+r.source+`/b/hard";; esac; done;; esac`)
+	with := func(tolerate ...string) (probe.Observation, error) {
+		return find(t, "restic.restore").Observe(t.Context(), probe.Request{Settings: r.settings(t, map[string]any{"tolerate": tolerate}),
+			Tools: map[string]string{"restic": fake}, Scratch: t.TempDir()})
 	}
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	if n := len(entries(t, scratch)); n != 1 {
-		t.Errorf("got %d folders in scratch, want that of the dead", n)
-	}
-	o, err = r.observe(t, "restic.restore", map[string]any{"scratch": scratch})
+	o, err := with("a/ledger", "a/journal", "b/hard")
 	expect(t, o, err, holdfast.OK, "")
-	isEmpty(t, scratch)
+	if !strings.HasSuffix(o.Summary, "; 3 tolerated") || !strings.Contains(o.Facts["tolerated"], `/a/ledger" was not restored`) || o.Restoration == nil || o.Restoration.Files != 2 || o.Restoration.Bytes != 5 {
+		t.Errorf("got %s, %v, %+v, want 3 tolerated and the other 2 files restored", o.Summary, o.Facts, o.Restoration)
+	}
+	o, err = with("a/ledger")
+	expect(t, o, err, holdfast.Failed, holdfast.Assertion)
 }
