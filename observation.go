@@ -77,8 +77,9 @@ type Observation struct {
 	Offset   Duration  `json:"clock_offset,omitzero"` // agent clock − collector clock, already taken off the times
 }
 
-// RecoveryPoint is a moment the data is consistent as of. An observation holds
-// the newest four and the oldest kept, newest first.
+// RecoveryPoint is a moment the data is consistent as of. An observation holds,
+// newest first, the newest four and the oldest kept of those that can be used: who
+// lists fewer than five has no others, and what lies before the oldest is not kept.
 type RecoveryPoint struct {
 	Time  time.Time `json:"time"`
 	ID    string    `json:"id,omitempty"`

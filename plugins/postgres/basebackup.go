@@ -127,12 +127,12 @@ func (s basebackupSettings) look(ctx context.Context, settle time.Duration, tool
 // backupPoints returns the recovery points of the usable backups.
 func backupPoints(backups []basebackup) []holdfast.RecoveryPoint {
 	var all []holdfast.RecoveryPoint
-	for i, b := range backups {
-		if b.fault == nil && !b.consistent().IsZero() && (len(all) < 4 || i == len(backups)-1) {
+	for _, b := range backups {
+		if b.fault == nil && !b.consistent().IsZero() {
 			all = append(all, holdfast.RecoveryPoint{Time: b.consistent().UTC(), ID: probe.OneLine(b.name), Bytes: holdfast.Bytes(b.manifest.Bytes), Files: int64(len(b.manifest.Files))})
 		}
 	}
-	return all
+	return ends(all)
 }
 
 // list reads the labels and manifests of the finished backups, the newest first.

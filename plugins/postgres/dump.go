@@ -130,12 +130,20 @@ func (d dump) fingerprint(o *probe.Observation) {
 // header says: the newest four and the oldest.
 func points(dumps []dump) []holdfast.RecoveryPoint {
 	var all []holdfast.RecoveryPoint
-	for i, d := range dumps {
-		if d.fault == nil && (len(all) < 4 || i == len(dumps)-1) {
+	for _, d := range dumps {
+		if d.fault == nil {
 			all = append(all, holdfast.RecoveryPoint{Time: d.began, ID: probe.OneLine(d.name)})
 		}
 	}
-	return all
+	return ends(all)
+}
+
+// ends returns the newest four and the oldest of points, newest first.
+func ends(all []holdfast.RecoveryPoint) []holdfast.RecoveryPoint {
+	if len(all) < holdfast.MaxRecoveryPoints {
+		return all
+	}
+	return append(all[:holdfast.MaxRecoveryPoints-1:holdfast.MaxRecoveryPoints-1], all[len(all)-1])
 }
 
 // content is what a dump was found to hold.

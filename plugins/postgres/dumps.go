@@ -111,7 +111,7 @@ type dump struct {
 
 const (
 	entriesMax = 100_000 // of a directory
-	headersMax = 16      // of the newest dumps; and the oldest
+	headersMax = 16      // of the newest dumps, and of the oldest until one is good
 )
 
 // list returns the finished dumps, the newest first: of many the newest and the
@@ -150,12 +150,20 @@ func (s *Source) list(ctx context.Context, now time.Time) ([]dump, error) {
 		return nil, probe.Faulty(holdfast.Empty, "%s is empty", s.Directory)
 	}
 	slices.SortFunc(all, func(a, b dump) int { return cmp.Or(b.changed.Compare(a.changed), strings.Compare(b.name, a.name)) })
-	if len(all) > headersMax+1 {
-		all = append(all[:headersMax], all[len(all)-1])
-	}
+	older := all[min(headersMax, len(all)):]
+	all = slices.Clip(all[:len(all)-len(older)])
 	for i := range all {
 		if err := s.head(ctx, &all[i]); err != nil {
 			return nil, err
+		}
+	}
+	for i := len(older) - 1; i >= max(0, len(older)-headersMax); i-- {
+		if err := s.head(ctx, &older[i]); err != nil {
+			return nil, err
+		}
+		all = append(all, older[i])
+		if older[i].fault == nil {
+			break // the oldest that can be used
 		}
 	}
 	slices.SortStableFunc(all, func(a, b dump) int { return b.began.Compare(a.began) })
