@@ -43,6 +43,9 @@ func (f *finder) findPgBackRest() {
 					break
 				}
 				r := Repository{Kind: "pgbackrest", Location: place, Host: global[repo+"host"], Stanza: name, Config: file, Named: []string{file}, data: w["pg1_path"]}
+				if n > 1 {
+					r.Number = n
+				}
 				if bucket := global[repo+"s3_bucket"]; bucket != "" {
 					r.Location, r.Host = "s3://"+bucket+place, first(global[repo+"s3_endpoint"], "s3")
 				}

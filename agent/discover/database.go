@@ -16,7 +16,6 @@ type database struct {
 	holdfast.FoundDatabase
 	archive string // PostgreSQL: archive_command where archiving is on
 	dump    string // Redis: name of its RDB file
-	files   []string
 }
 
 // add takes a database in. One that is known by its folder, or where none is known

@@ -1,9 +1,7 @@
 package discover
 
 import (
-	"cmp"
 	"fmt"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -63,7 +61,11 @@ type plannedCopy struct {
 	intactWith, restoredWith []pair
 }
 
-type pair struct{ key, value string }
+// pair is a setting; one that is no text is written as it is.
+type pair struct {
+	key, value string
+	bare       bool
+}
 
 // drafter makes a draft.
 type drafter struct {
@@ -156,6 +158,9 @@ func (d *drafter) database(x *holdfast.FoundDatabase) planned {
 		s.notes = append(s.notes, "No backup of it was seen on "+d.host+". Write down the copy there is, or make one.")
 	}
 	for _, a := range d.saved[x.Key()] {
+		if a.kind == "pgbackrest" && d.stanzas(&data, a, x) {
+			continue
+		}
 		d.addCopy(&data, a.of(x.Path), x)
 		if r := d.repositoryOf(a); r != nil && r.Kind == "dumps" {
 			d.copiesOf(&data, r.Location)
@@ -170,6 +175,19 @@ func (d *drafter) database(x *holdfast.FoundDatabase) planned {
 	}
 	s.data = []plannedData{data}
 	return s
+}
+
+// stanzas adds the repositories of the stanzas that an action of pgBackRest names,
+// or of all where it names none.
+func (d *drafter) stanzas(data *plannedData, a *Action, x *holdfast.FoundDatabase) (any bool) {
+	for i := range d.Repositories {
+		r := &d.Repositories[i]
+		if r.Kind == a.kind && (len(a.Sources) == 0 || slices.Contains(a.Sources, r.Stanza)) && (r.data == "" || r.data == x.Path) {
+			d.addRepositoryCopy(data, r, a, x.Kind)
+			any = true
+		}
+	}
+	return any
 }
 
 // copiesOf adds the copies that jobs make of a folder of dumps.
@@ -257,7 +275,7 @@ func (d *drafter) files() planned {
 	}
 	for i := range d.Repositories {
 		r := &d.Repositories[i]
-		if slices.Contains([]string{"restic", "borg", "btrfs", "archives", "mirror", "dumps", "basebackups"}, r.Kind) && !slices.Contains(used, r.key()) && !d.usedByDatabase(r) {
+		if slices.Contains([]string{"restic", "borg", "btrfs", "archives", "mirror", "dumps", "basebackups", "pgbackrest", "barman"}, r.Kind) && !slices.Contains(used, r.key()) && !d.usedByDatabase(r) {
 			d.addRepositoryCopy(s.dataset(r.Location), r, nil, strings.Join(r.Of, " "))
 		}
 	}
@@ -297,6 +315,11 @@ func (d *drafter) usedByDatabase(r *Repository) bool {
 	if slices.Equal(r.Named, []string{"folder"}) && slices.ContainsFunc(d.Databases, func(x holdfast.FoundDatabase) bool { return slices.Contains(r.Of, x.Kind) && len(x.Seen) > 0 }) {
 		return true
 	}
+	if slices.ContainsFunc(d.Databases, func(x holdfast.FoundDatabase) bool {
+		return r.data != "" && r.data == x.Path || r.Kind == "pgbackrest" && r.data == "" && d.savedBy(&x, r.Kind)
+	}) {
+		return true
+	}
 	for _, actions := range d.saved {
 		if slices.ContainsFunc(actions, func(a *Action) bool { return a.place == r.key() }) {
 			return true
@@ -305,93 +328,9 @@ func (d *drafter) usedByDatabase(r *Repository) bool {
 	return false
 }
 
-// copyIn chooses the probes that look at a repository.
-func (d *drafter) copyIn(r *Repository, a *Action, kind string) (c plannedCopy, ok bool) {
-	family := map[string]string{holdfast.PostgreSQL: "postgres", holdfast.MariaDB: "mariadb", holdfast.SQLite: "sqlite"}[kind]
-	folder := []pair{{"directory", r.Location}}
-	if r.Pattern != "" && r.Pattern != unknown {
-		folder = append(folder, pair{"pattern", r.Pattern})
-	}
-	switch r.Kind {
-	case "restic":
-		return d.restic(r, a), true
-	case "borg":
-		return d.borg(r), true
-	case "dumps":
-		switch {
-		case kind == holdfast.PostgreSQL:
-			return plannedCopy{name: "dump", probe: "postgres.dump", with: append(slices.Clone(folder), pair{"list_only", "true"}), intact: "postgres.dump", intactWith: folder, restored: "postgres.restore", restoredWith: folder}, true
-		case kind == holdfast.MariaDB:
-			return plannedCopy{name: "dump", probe: "mariadb.dump", with: folder, restored: "mariadb.restore", restoredWith: folder}, true
-		case family == "sqlite" && a != nil && a.format == "sqlite":
-			return plannedCopy{name: "backup", probe: "sqlite.backup", with: folder}, true
-		}
-		return plannedCopy{name: "dump", probe: "files.archive", with: folder}, true
-	case "basebackups":
-		return plannedCopy{name: "basebackup", probe: "postgres.basebackup", with: folder}, true
-	case "archives":
-		return plannedCopy{name: "archive", probe: "files.archive", with: folder, restored: "files.restore", restoredWith: folder}, true
-	case "mirror":
-		return plannedCopy{name: "mirror", probe: "rsync.tree", with: folder[:1]}, filepath.IsAbs(r.Location)
-	case "btrfs":
-		return plannedCopy{name: "snapshots", probe: "btrfs.snapshot", with: folder[:1]}, true
-	case "rclone":
-		with := []pair{{"config_file", cmp.Or(r.Config, "/root/.config/rclone/rclone.conf")}, {"remote", r.Location}}
-		return plannedCopy{name: "remote", probe: "rclone.remote", with: with}, true
-	case "pgbackrest":
-		return plannedCopy{name: "pgbackrest", probe: "pgbackrest.repository"}, false
-	}
-	return c, false
-}
-
-func (d *drafter) restic(r *Repository, a *Action) plannedCopy {
-	c := plannedCopy{name: "restic", probe: "restic.repository", intact: "restic.check", restored: "restic.restore"}
-	password := r.Password
-	if password == "" {
-		password = "/etc/holdfast/" + nameOf("restic "+path.Base(r.Location)) + ".password"
-		c.note = d.ask("the password of "+r.Location+secretAt(r), password)
-	}
-	location := r.Location
-	env := r.Env
-	if stripped := withUser.ReplaceAllString(location, "$1"); stripped != location || strings.HasPrefix(location, "s3:") && env == "" {
-		location, env = stripped, first(env, "/etc/holdfast/"+nameOf("restic "+path.Base(location))+".env")
-		if r.Env == "" {
-			c.note = strings.TrimSpace(c.note + " " + d.ask("the storage's credentials for "+location+", lines like AWS_ACCESS_KEY_ID=… or RESTIC_REST_PASSWORD=…", env))
-		}
-	}
-	c.with = []pair{{"repository", location}, {"password_file", password}}
-	if env != "" {
-		c.with = append(c.with, pair{"env_file", env})
-	}
-	if a != nil && len(a.Sources) == 1 {
-		c.with = append(c.with, pair{"path", a.Sources[0]})
-	}
-	c.intactWith, c.restoredWith = append(slices.Clone(c.with), pair{"read_data_subset", "100%"}), c.with
-	return c
-}
-
-func (d *drafter) borg(r *Repository) plannedCopy {
-	c := plannedCopy{name: "borg", probe: "borg.repository", intact: "borg.check", restored: "borg.restore", with: []pair{{"repository", r.Location}}}
-	password := r.Password
-	if password == "" && r.Secret != "" {
-		password = "/etc/holdfast/" + nameOf("borg "+path.Base(r.Location)) + ".passphrase"
-		c.note = d.ask("the passphrase of "+r.Location+secretAt(r), password)
-	}
-	if password != "" {
-		c.with = append(c.with, pair{"passphrase_file", password})
-	}
-	if r.Key != "" {
-		c.with = append(c.with, pair{"key_file", r.Key})
-	}
-	c.intactWith, c.restoredWith = c.with, c.with
-	return c
-}
-
-func secretAt(r *Repository) string {
-	if r.Secret == "" {
-		return ""
-	}
-	return " (now: " + r.Secret + ")"
+// savedBy reports whether an action of a kind saves a database.
+func (d *drafter) savedBy(x *holdfast.FoundDatabase, kind string) bool {
+	return slices.ContainsFunc(d.saved[x.Key()], func(a *Action) bool { return a.kind == kind })
 }
 
 // ask notes that something is to be supplied, once, and returns the words for it.

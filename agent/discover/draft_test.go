@@ -120,6 +120,23 @@ func TestDraft(t *testing.T) {
 			allow: "borg.check borg.repository borg.restore restic.check restic.repository restic.restore",
 			asks:  []string{"/etc/holdfast/restic-b.env", "/etc/holdfast/borg-borg.passphrase"},
 		},
+		"pgBackRest and Barman": {
+			files: with(cluster("srv/pg"),
+				"etc/pgbackrest.conf", "[global]\nrepo1-path=/b/one\nrepo2-path=/two\nrepo2-s3-bucket=far\nrepo2-s3-endpoint=s3.example\nrepo1-cipher-pass=sesame\n[main]\npg1-path=/srv/pg\n",
+				"etc/crontab", "@daily postgres pgbackrest --stanza=main backup\n* * * * * barman barman cron\n",
+				"etc/barman.d/db7.conf", "[db7]\nconninfo = host=db7 password=sesame\n"),
+			want: []string{
+				"db1-files/var-lib-barman-db7/primary on db1",
+				`db1-files/var-lib-barman-db7/barman on db1 barman.server {"server":"db7"}`,
+				"db1-files/restore-barman var-lib-barman-db7/barman",
+				"db1-postgresql-5433/postgresql/primary on db1",
+				`db1-postgresql-5433/postgresql/pgbackrest on db1 pgbackrest.repository {"config":"/etc/pgbackrest.conf","stanza":"main"}`,
+				`db1-postgresql-5433/postgresql/pgbackrest-2 on s3.example pgbackrest.repository {"config":"/etc/pgbackrest.conf","repo":2,"stanza":"main"}`,
+				"db1-postgresql-5433/restore-pgbackrest postgresql/pgbackrest pgbackrest.verify pgbackrest.restore",
+				"db1-postgresql-5433/restore-pgbackrest-2 postgresql/pgbackrest-2 pgbackrest.verify pgbackrest.restore",
+			},
+			allow: "pgbackrest.repository pgbackrest.restore pgbackrest.verify",
+		},
 		"the other databases and tools": {
 			files: map[string]string{
 				"var/lib/mysql/ibdata1": "x", "var/lib/mysql/mysql/x": "x",

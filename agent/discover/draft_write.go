@@ -145,9 +145,9 @@ func (d *drafter) check(w *yamlWriter, indent int, probe, every string, with []p
 func settings(with []pair) string {
 	var parts []string
 	for _, p := range with {
-		value := quoted(p.value)
-		if p.value == "true" {
-			value = p.value
+		value := p.value
+		if !p.bare {
+			value = quoted(value)
 		}
 		parts = append(parts, p.key+": "+value)
 	}
@@ -211,7 +211,7 @@ func (d *drafter) needs(w *yamlWriter, s *planned) {
 		}
 		w.line(3, "- name: %s", quoted("room"+strings.TrimSuffix("-"+nameOf(place), "-")))
 		w.line(4, "host: %s", quoted(d.host))
-		d.check(w, 4, "host.capacity", cadences[d.Tier].look, []pair{{"path", place}, {"free", free.String()}})
+		d.check(w, 4, "host.capacity", cadences[d.Tier].look, []pair{{key: "path", value: place}, {key: "free", value: free.String()}})
 	}
 }
 

@@ -89,7 +89,7 @@ func (f *finder) backups(d *database, by func(*Action)) (list []string) {
 	for i := range f.repos {
 		r := &f.repos[i]
 		switch {
-		case r.data != "" && f.real(r.data) == d.Path && d.Container == "":
+		case r.data != "" && r.data == d.Path && d.Container == "":
 			add("%s, stanza %s of %s", r.Kind, r.Stanza, r.Config)
 		case r.Kind == "dumps" && slices.Contains(r.Of, d.Kind) && slices.Equal(r.Named, []string{"folder"}) && f.only(d):
 			add("dumps in %s; no job was seen that makes them", r.Location)

@@ -42,6 +42,7 @@ type Repository struct {
 	Key      string    `json:"key,omitempty"`      // absolute path of its key
 	Config   string    `json:"config,omitempty"`   // absolute path of the configuration that names it
 	Stanza   string    `json:"stanza,omitempty"`   // pgBackRest; Barman: the server
+	Number   int       `json:"number,omitempty"`   // pgBackRest: which of the configuration's repositories, where not the first
 	Secret   string    `json:"secret,omitempty"`   // how its password is given where that is no file
 	Named    []string  `json:"named"`              // what named it: jobs, configurations, "folder"
 

@@ -16,6 +16,9 @@ const repositoriesMax = 500
 // addRepository takes a repository in and returns its key; what is known of one
 // already is filled in.
 func (f *finder) addRepository(r Repository) string {
+	if r.data != "" {
+		r.data = f.real(r.data)
+	}
 	if filepath.IsAbs(r.Location) {
 		r.Location = f.real(r.Location)
 		if here, err := f.here(r.Location); err == nil {
@@ -34,6 +37,7 @@ func (f *finder) addRepository(r Repository) string {
 		fill(&x.Config, r.Config)
 		fill(&x.Secret, r.Secret)
 		fill(&x.data, r.data)
+		fill(&x.Number, r.Number)
 		if x.Pattern != r.Pattern && r.Pattern != "" && x.Pattern != "" && !slices.Contains(x.Named, "folder") {
 			x.Pattern = "*" // several kinds of file
 		}
