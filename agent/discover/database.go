@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 // database is a database while it is looked for.
@@ -19,8 +20,11 @@ type database struct {
 }
 
 // add takes a database in. One that is known by its folder, or where none is known
-// by its port, is filled in with what is new.
+// by its port, is filled in with what is new. Those of restore tests are left out.
 func (f *finder) add(d database) {
+	if scratch.InWorkspace(d.Path) {
+		return // a restore test's, gone with it
+	}
 	if d.Path != "" && d.Container == "" {
 		d.Path = f.real(d.Path)
 	}

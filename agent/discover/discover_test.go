@@ -78,6 +78,7 @@ func TestDatabases(t *testing.T) {
 	big := "SQLite format 3\x00" + strings.Repeat("x", 1<<20)
 	write(t, root, cluster("var/lib/postgresql/15/main"))
 	write(t, root, cluster("srv/volumes/pg"))
+	write(t, root, cluster("srv/scratch/holdfast-restore-1234/pg")) // a restore test's
 	write(t, root, map[string]string{
 		"etc/postgresql/15/main/postgresql.conf": "data_directory = '/var/lib/postgresql/15/main'   # where\nport = 5444\nunix_socket_directories = '/run/pg, /tmp'\n",
 		"etc/postgresql/14/gone/postgresql.conf": "data_directory = '/var/lib/postgresql/14/gone'\n",

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 // folder is a folder that may hold data of its own: its size is added up while
@@ -105,7 +106,7 @@ func (f *finder) visit(s step) (n int, below []step) {
 		p := filepath.Join(s.path, e.Name())
 		switch {
 		case e.IsDir():
-			if slices.Contains(passed, e.Name()) || strings.HasPrefix(e.Name(), ".") && e.Name() != ".snapshots" || s.depth >= f.Depth || system(p) {
+			if slices.Contains(passed, e.Name()) || strings.HasPrefix(e.Name(), ".") && e.Name() != ".snapshots" || s.depth >= f.Depth || system(p) || scratch.InWorkspace(p) {
 				continue
 			}
 			if f.isSnapshot(p, e) {
