@@ -196,7 +196,7 @@ func (j *judge) keptTooShort(id string, o *holdfast.Observation, said time.Time,
 		at := time.Unix(0, p.At).UTC()
 		if until := at.Add(keep.Std()); p.Last < seconds(said) && p.missing(o) && until.After(said) {
 			newest, oldest := span(o)
-			it := j.finding(codeKeptShort, id+"/kept", fmt.Sprintf("the point of %s of %s is gone, and was to be kept until %s (keep %s); it was last listed %s, the copy now reaches from %s to %s",
+			it := j.finding(codeKeptShort, id+"/kept", fmt.Sprintf("the point of %s of %s is not on hand any more, and was to be kept until %s (keep %s); it was last listed %s, the copy now reaches from %s to %s",
 				moment(at), id, moment(until), keep, moment(instant(p.Last)), moment(oldest), moment(newest)))
 			it.since, it.at = instant(p.Gone), said
 			if p.Gone == 0 {
