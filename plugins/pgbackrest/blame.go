@@ -87,7 +87,8 @@ func headline(stderr []byte) string {
 }
 
 // judgeStatus returns what the status of a stanza says.
-func (r *repository) judgeStatus(ctx context.Context, s status) error {
+func (r *repository) judgeStatus(ctx context.Context, i stanzaInfo) error {
+	s := i.Repo[0].Status
 	switch s.Code {
 	case statusOK:
 		return nil
@@ -101,9 +102,12 @@ func (r *repository) judgeStatus(ctx context.Context, s status) error {
 		return probe.Faulty(holdfast.Damaged, "backup.info and archive.info are of different databases: a stanza-upgrade was forgotten or one of them is old")
 	case statusOtherError:
 		text, _, _ := strings.Cut(s.Message, "\n")
-		switch reason := reasonOf(s.Message); reason {
-		case encrypted:
+		reason := reasonOf(s.Message)
+		// A wrong passphrase gives rubbish for 1 file in 256, by its padding.
+		if reason == encrypted || reason == holdfast.Damaged && i.Cipher != "none" {
 			return r.judgeCipher(ctx, s.Message)
+		}
+		switch reason {
 		case "":
 			return probe.Unable("", "pgbackrest info: %s", probe.Clip(probe.OneLine(s.Message), 250))
 		case holdfast.Credential:
@@ -150,7 +154,7 @@ func (r *repository) judgeCipher(ctx context.Context, said string) error {
 		switch {
 		case err != nil:
 			return err
-		case out.ExitCode == 0 && bytes.HasPrefix(out.Stdout, []byte("[")):
+		case out.ExitCode == 0 && bytes.HasPrefix(out.Stdout, []byte("[backrest]")):
 			return &probe.Fault{Reason: holdfast.Damaged, Text: "an info file and its copy cannot be decrypted, the others can", Raw: said}
 		case strings.Contains(string(out.Stderr), "cipher header invalid"):
 			text = "a passphrase is given, and the repository is not encrypted"

@@ -137,8 +137,11 @@ func (s *source) makeLate() error {
 func (s *source) configFor(name, repo string, of *pgtest.Server) (string, error) {
 	dir := s.farm.Dir
 	file := filepath.Join(dir, name+".conf")
-	return file, os.WriteFile(file, fmt.Appendf(nil, "[global]\nrepo1-path=%s\nlog-level-file=off\nlock-path=%s/lock\nspool-path=%s/spool\n[main]\npg1-path=%s\npg1-socket-path=%s\npg1-port=%d\n",
-		repo, dir, dir, of.Dir, dir, of.Port), 0o644)
+	if err := s.farm.Folder(filepath.Join(dir, name+"-lock")); err != nil {
+		return "", err
+	}
+	return file, os.WriteFile(file, fmt.Appendf(nil, "[global]\nrepo1-path=%s\nlog-level-file=off\nlock-path=%s/%s-lock\n[main]\npg1-path=%s\npg1-socket-path=%s\npg1-port=%d\n",
+		repo, dir, name, of.Dir, dir, of.Port), 0o644)
 }
 
 // configure writes pgBackRest's configuration; the port is known once the cluster runs.
@@ -168,12 +171,12 @@ pg1-port=%d
 
 // archive is the cluster's archive_command: a script, since a server heeds a command
 // that was changed only some time later.
-func (s *source) archive() string { return filepath.Join(s.farm.Dir, "archive") + " %p" }
+func (s *source) archive() string { return filepath.Join(s.farm.Dir, "pgbackrest-archive") + " %p" }
 
 // archiveTo says where the log goes to from now on, and how it is packed.
 func (s *source) archiveTo(config, compression string) error {
 	script := fmt.Sprintf("#!/bin/sh\nexec %s --config=%s --stanza=main --compress-type=%s archive-push \"$1\"\n", tool, config, compression)
-	file := filepath.Join(s.farm.Dir, "archive")
+	file := filepath.Join(s.farm.Dir, "pgbackrest-archive")
 	return errors.Join(os.WriteFile(file+".new", []byte(script), 0o755), os.Rename(file+".new", file))
 }
 

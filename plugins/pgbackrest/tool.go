@@ -100,7 +100,7 @@ func (r *repository) info(ctx context.Context) (stanzaInfo, error) {
 	if i == nil {
 		return stanzaInfo{}, r.noStanza()
 	}
-	return *i, r.judgeStatus(ctx, i.Repo[0].Status)
+	return *i, r.judgeStatus(ctx, *i)
 }
 
 // version asks which pgBackRest this is.
