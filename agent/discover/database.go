@@ -3,10 +3,12 @@ package discover
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
@@ -15,8 +17,25 @@ import (
 // database is a database while it is looked for.
 type database struct {
 	holdfast.FoundDatabase
-	archive string // PostgreSQL: archive_command where archiving is on
-	dump    string // Redis: name of its RDB file
+	archive   string // PostgreSQL: archive_command where archiving is on
+	id        fileID // of its folder
+	contained bool   // it runs in a container, on a folder of the host
+}
+
+// fileID tells a folder from every other of this machine, by whatever path it is
+// reached.
+type fileID struct{ device, inode uint64 }
+
+func identity(path string) fileID {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileID{}
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileID{}
+	}
+	return fileID{uint64(s.Dev), s.Ino}
 }
 
 // add takes a database in. One that is known by its folder, or where none is known
@@ -27,9 +46,16 @@ func (f *finder) add(d database) {
 	}
 	if d.Path != "" && d.Container == "" {
 		d.Path = f.real(d.Path)
+		if here, err := f.here(d.Path); err == nil {
+			d.id = identity(here)
+		}
 	}
 	for i := range f.databases {
 		x := &f.databases[i]
+		if x.Kind == d.Kind && x.Container != d.Container && x.id == d.id && x.id != (fileID{}) {
+			x.outside(&d)
+			return
+		}
 		same := x.Path == d.Path && d.Path != "" || (x.Path == "" || d.Path == "") && x.Port == d.Port && d.Port != 0
 		if x.Kind != d.Kind || x.Container != d.Container || !same {
 			continue
@@ -40,7 +66,6 @@ func (f *finder) add(d database) {
 		fill(&x.Socket, d.Socket)
 		fill(&x.Port, d.Port)
 		fill(&x.archive, d.archive)
-		fill(&x.dump, d.dump)
 		x.Running = x.Running || d.Running
 		return
 	}
@@ -49,6 +74,20 @@ func (f *finder) add(d database) {
 		return
 	}
 	f.databases = append(f.databases, d)
+}
+
+// outside joins what was seen of a database in a container and on the host: its
+// folder is the host's, and its port only the container knows.
+func (x *database) outside(d *database) {
+	host, in := x, d
+	if x.Container != "" {
+		host, in = d, x
+	}
+	joined := *host
+	fill(&joined.Name, "in container "+in.Container)
+	fill(&joined.Version, in.Version)
+	joined.Running, joined.Port, joined.Socket, joined.contained = true, 0, "", true
+	*x = joined
 }
 
 func fill[T comparable](to *T, with T) {

@@ -25,14 +25,13 @@ import (
 
 // Options bound a look at a host. Zero values are the defaults.
 type Options struct {
-	Root    string                          // a tree like a mounted image to look at instead; default: this host
-	Files   int                             // files and folders to look at; default 300,000
-	Within  time.Duration                   // how long to walk through folders; default 1 min
-	Depth   int                             // folders below one another; default 9
-	Big     holdfast.Bytes                  // a folder of this size is data; default 1 GiB
-	Tell    func(holdfast.Phase)            // hears how far it has come; may be nil
-	Now     func() time.Time                // default time.Now
-	Process func(context.Context) []process // of tests
+	Root   string               // a tree like a mounted image to look at instead; default: this host
+	Files  int                  // files and folders to look at; default 300,000
+	Within time.Duration        // how long to walk through folders; default 1 min
+	Depth  int                  // folders below one another; default 9
+	Big    holdfast.Bytes       // a folder of this size is data; default 1 GiB
+	Tell   func(holdfast.Phase) // hears how far it has come; may be nil
+	Now    func() time.Time     // default time.Now
 }
 
 func (o Options) filled() Options {

@@ -24,6 +24,7 @@ func (f *finder) findMariaDB() {
 		} else {
 			fill(&d.Path, "/var/lib/mysql")
 		}
+		p.place(&d)
 		f.add(d)
 	}
 	dir := set["datadir"]

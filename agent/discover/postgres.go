@@ -26,6 +26,7 @@ func (f *finder) findPostgres() {
 			f.postgresFolder(&d)
 		}
 		fill(&d.Port, 5432)
+		p.place(&d)
 		f.add(d)
 	}
 	versions, _ := f.list("/etc/postgresql")

@@ -25,10 +25,7 @@ type process struct {
 
 // readProcesses reads the process table. A tree has none.
 func (f *finder) readProcesses(ctx context.Context) {
-	switch {
-	case f.Process != nil:
-		f.processes = f.Process(ctx)
-	case f.root == "/":
+	if f.root == "/" {
 		f.processes = processTable(ctx)
 	}
 }
@@ -99,6 +96,13 @@ func listening() map[int]bool {
 		}
 	}
 	return ports
+}
+
+// place tells the folder of a database that a process in a container keeps there.
+func (p *process) place(d *database) {
+	if p.container != "" && filepath.IsAbs(d.Path) {
+		d.id = identity(filepath.Join("/proc", strconv.Itoa(int(p.pid)), "root", d.Path))
+	}
 }
 
 // flag returns the value of an option of a command line written -D X, -DX, --name X

@@ -123,7 +123,7 @@ func (f *finder) only(d *database) bool {
 
 // dumps reports whether an action asks a database for its data.
 func (f *finder) dumps(a *Action, d *database) bool {
-	if !a.Saves || a.Database != d.Kind || a.Host != "" || (a.inside != "") != (d.Container != "") {
+	if !a.Saves || a.Database != d.Kind || a.Host != "" || (a.inside != "") != (d.Container != "" || d.contained) {
 		return false
 	}
 	switch {

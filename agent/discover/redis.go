@@ -24,6 +24,7 @@ func (f *finder) findRedis() {
 				fill(&d.Port, number(word[i+1:]))
 			}
 		}
+		p.place(&d)
 		f.add(d)
 	}
 	for _, dir := range []string{"/etc/redis", "/etc/valkey", "/etc"} {
@@ -32,16 +33,18 @@ func (f *finder) findRedis() {
 				continue
 			}
 			w := configWords(f.read(filepath.Join(dir, name)))
-			d := database{FoundDatabase: holdfast.FoundDatabase{Kind: holdfast.Redis, Path: w["dir"], Port: number(w["port"]), Socket: w["unixsocket"]}, dump: w["dbfilename"]}
+			d := database{FoundDatabase: holdfast.FoundDatabase{Kind: holdfast.Redis, Path: w["dir"], Port: number(w["port"]), Socket: w["unixsocket"]}}
 			fill(&d.Port, 6379)
-			if filepath.IsAbs(d.Path) && (f.isRedis(d.Path) || !f.seen(d.Path)) {
+			if filepath.IsAbs(d.Path) && (f.isRedis(d.Path, w["dbfilename"]) || !f.seen(d.Path)) {
 				f.add(d)
 			}
 		}
 	}
 }
 
-// isRedis reports whether a folder holds what a server keeps.
-func (f *finder) isRedis(dir string) bool {
-	return f.isDir(filepath.Join(dir, "appendonlydir")) || strings.HasPrefix(string(f.readSome(filepath.Join(dir, "dump.rdb"), 5)), "REDIS")
+// isRedis reports whether a folder holds what a server keeps; rdb is the name of its
+// dump, empty the usual one.
+func (f *finder) isRedis(dir, rdb string) bool {
+	fill(&rdb, "dump.rdb")
+	return f.isDir(filepath.Join(dir, "appendonlydir")) || strings.HasPrefix(string(f.readSome(filepath.Join(dir, rdb), 5)), "REDIS")
 }

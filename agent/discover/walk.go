@@ -201,7 +201,7 @@ func (f *finder) recognise(dir string, entries []fs.DirEntry) bool {
 			f.mariadbFolder(&d, f.mariadbConfig())
 			f.add(d)
 		}
-	case (has("appendonlydir") || has("dump.rdb")) && f.isRedis(dir) && !f.inRepository(dir):
+	case (has("appendonlydir") || has("dump.rdb")) && f.isRedis(dir, "") && !f.inRepository(dir):
 		f.add(database{FoundDatabase: holdfast.FoundDatabase{Kind: holdfast.Redis, Path: dir}})
 	default:
 		return false
