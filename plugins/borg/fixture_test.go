@@ -21,6 +21,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 const (
@@ -54,6 +55,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	probetest.RestoreVictim(borg.Probes()...)
 	code := m.Run()
 	if templateDir != "" {
 		_ = os.RemoveAll(templateDir)

@@ -3,7 +3,6 @@ package borg_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/borg"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 func TestRestoreWhole(t *testing.T) {
@@ -140,17 +140,6 @@ case " $* " in *" extract "*) echo '{"type": "log_message", "levelname": "WARNIN
 func TestRestoreScratch(t *testing.T) {
 	t.Parallel()
 	r := newRepoWithTwo(t)
-	t.Run("in the repository", func(t *testing.T) {
-		inside := filepath.Join(r.dir, "tmp")
-		must(t, os.Mkdir(inside, 0o755))
-		link := filepath.Join(t.TempDir(), "link")
-		must(t, os.Symlink(inside, link))
-		for _, dir := range []string{inside, r.dir, link} {
-			if _, err := r.observe(t, "borg.restore", map[string]any{"scratch": dir}); err == nil || !strings.Contains(err.Error(), "lies in") {
-				t.Errorf("scratch %s: got %v, want it refused", dir, err)
-			}
-		}
-	})
 	t.Run("a folder of the user's keeps what is not ours", func(t *testing.T) {
 		scratch := t.TempDir()
 		write(t, filepath.Join(scratch, "theirs"), "x")
@@ -169,19 +158,6 @@ exec sleep 600`)}
 		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.TooSmall)
 		isEmpty(t, q.Scratch)
 	})
-	t.Run("too small", func(t *testing.T) {
-		if os.Geteuid() != 0 {
-			t.Skip("mounting a small file system needs root")
-		}
-		small := t.TempDir()
-		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=700k", "none", small).CombinedOutput(); err != nil {
-			t.Fatalf("mount: %v: %s", err, out)
-		}
-		t.Cleanup(func() { _ = exec.Command("umount", small).Run() })
-		o, err := r.observe(t, "borg.restore", map[string]any{"scratch": small})
-		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.TooSmall)
-		isEmpty(t, small)
-	})
 }
 
 // slow is a borg that stops before it is done, with the restored files in place.
@@ -191,49 +167,37 @@ func slow(t *testing.T) (path, mark string) {
 case " $* " in *" extract "*) touch `+mark+`; exec sleep 600;; esac`), mark
 }
 
-func TestRestoreCancelled(t *testing.T) {
+func TestRestoreContract(t *testing.T) {
 	t.Parallel()
 	r := newRepoWithTwo(t)
-	path, mark := slow(t)
-	q := r.request(t, nil)
-	q.Tools = map[string]string{"borg": path}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, err := find(t, "borg.restore").Observe(ctx, q)
-		done <- err
-	}()
-	waitFor(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
-	}
-	isEmpty(t, q.Scratch)
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return find(t, "borg.restore") },
+		Settings: map[string]any{"repository": r.dir, "passphrase_file": r.passwordFile},
+		Tools:    map[string]string{"borg": tool},
+		Source:   r.dir,
+		Hold: func(t *testing.T) (map[string]string, string) {
+			path, mark := slow(t)
+			return map[string]string{"borg": path}, mark
+		},
+	})
 }
 
-// TestRestoreKilled kills the process that restores. The test binary is run again
-// as that process.
-func TestRestoreKilled(t *testing.T) {
-	if scratch := os.Getenv("RESTORE_INTO"); scratch != "" {
-		_, err := find(t, "borg.restore").Observe(t.Context(), probe.Request{
-			Settings: holdfast.Settings(os.Getenv("RESTORE_SETTINGS")), Tools: map[string]string{"borg": os.Getenv("RESTORE_TOOL")}, Scratch: scratch})
-		t.Fatalf("it ended by itself: %v", err)
-	}
+// What the catalogue lets pass is told and taken off what was restored.
+func TestRestoreTolerates(t *testing.T) {
 	t.Parallel()
 	r := newRepoWithTwo(t)
-	path, mark := slow(t)
-	scratch := t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
-	cmd.Env = append(os.Environ(), "RESTORE_INTO="+scratch, "RESTORE_TOOL="+path, "RESTORE_SETTINGS="+string(r.settings(t, nil)))
-	must(t, cmd.Start())
-	waitFor(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	if left, err := os.ReadDir(scratch); err != nil || len(left) != 2 {
-		t.Errorf("got %v, %v, want the dead's view and restored files", left, err)
+	fake := fakeTool(t, tool+` "$@" || exit
+case " $* " in *" extract "*) rm a/ledger; ln -sf nowhere link;; esac`)
+	with := func(tolerate ...string) (probe.Observation, error) {
+		q := r.request(t, map[string]any{"tolerate": tolerate, "archives": "ledger-1"})
+		q.Tools = map[string]string{"borg": fake}
+		return borg.Once(t.Context(), "borg.restore", q)
 	}
-	q := r.request(t, nil)
-	q.Scratch = scratch
-	o, err := ask(t, q, find(t, "borg.restore").Observe) // which wants scratch empty afterwards
+	o, err := with(`"a/ledger"`, `"link"`)
 	expect(t, o, err, holdfast.OK, "")
+	if !strings.HasSuffix(o.Summary, "; 2 tolerated") || !strings.Contains(o.Facts["tolerated"], `"a/ledger" was not restored`) || o.Restoration == nil || o.Restoration.Bytes != sourceBytes-300_000 {
+		t.Errorf("got %s, %v, %+v, want 2 tolerated and the rest restored", o.Summary, o.Facts, o.Restoration)
+	}
+	o, err = with(`"link"`)
+	expect(t, o, err, holdfast.Failed, holdfast.Assertion)
 }

@@ -257,49 +257,20 @@ func TestRestoreWithoutTool(t *testing.T) {
 	wantUnable(t, err, holdfast.Timeout, "longer timeout")
 }
 
-func TestRestoreCancelled(t *testing.T) {
+// What the catalogue lets pass is told and taken off what was restored.
+func TestRestoreTolerates(t *testing.T) {
 	dir := t.TempDir()
 	pack(t, dir, "a.tar.gz", source(t), 1)
-	mark := filepath.Join(t.TempDir(), "restored")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() { // ends with the test at the latest
-		for ctx.Err() == nil {
-			if _, err := os.Stat(mark); err == nil {
-				cancel()
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-	}()
-	if _, err := restoreWith(ctx, t, fakeTar(t, tarTool+` "$@"; touch `+mark+`; exec sleep 600`), dir); err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
+	tool := fakeTar(t, tarTool+` "$@" || exit; rm "$target/hard"; echo more >> "$target/etc/fstab"`)
+	o, err := restoreWith(t.Context(), t, tool, dir, "tolerate", []string{`"hard"`, `"ledger"`, `"etc/fstab"`})
+	must(t, err)
+	wantOutcome(t, o, holdfast.OK, "", "restored 6 files", "; 2 tolerated")
+	if !strings.Contains(o.Facts["tolerated"], `"etc/fstab" was restored with 17 bytes, the backup has 12`) || o.Restoration.Bytes != sourceBytes-12 {
+		t.Errorf("got %v, %+v, want what was tolerated taken off", o.Facts, o.Restoration)
 	}
-}
-
-func TestRestoreScratch(t *testing.T) {
-	dir := t.TempDir()
-	pack(t, dir, "a.tar", source(t), 1)
-	for _, inside := range []string{dir, filepath.Dir(dir)} {
-		if _, err := restoreWith(t.Context(), t, "", dir, "scratch", inside); err == nil || !strings.Contains(err.Error(), "scratch") {
-			t.Errorf("scratch %s: got %v, want it refused", inside, err)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small file system needs root")
-	}
-	small := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=300k", "none", small).CombinedOutput(); err != nil {
-		t.Fatalf("mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() { _ = exec.Command("umount", small).Run() })
-	_, err := restoreWith(t.Context(), t, "", dir, "scratch", small)
-	wantUnable(t, err, holdfast.TooSmall, "scratch has")
-	if left, _ := os.ReadDir(small); len(left) > 0 {
-		t.Errorf("got %v left", left)
-	}
+	o, err = restoreWith(t.Context(), t, tool, dir, "tolerate", []string{`"etc/fstab"`})
+	must(t, err)
+	wantOutcome(t, o, holdfast.Failed, holdfast.Assertion, "hard")
 }
 
 // TestRestoreHostile has an archive whose names lead out of scratch.
@@ -325,6 +296,16 @@ func TestRestoreContract(t *testing.T) {
 	dir := t.TempDir()
 	pack(t, dir, "a.tar", source(t), 1)
 	probetest.Run(t, files.Probes()[1], request(t, dir), request(t, dir, "pattern", "*.zst"))
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return files.Probes()[1] },
+		Settings: map[string]any{"directory": dir, "settle": "0s"},
+		Tools:    map[string]string{"tar": tarTool},
+		Source:   dir,
+		Hold: func(t *testing.T) (map[string]string, string) {
+			mark := filepath.Join(t.TempDir(), "restored")
+			return map[string]string{"tar": fakeTar(t, tarTool+` "$@"; touch `+mark+`; exec sleep 600`)}, mark
+		},
+	})
 	for in, want := range map[string]string{
 		`{"directory":"/x","point":"oldest"}`:      "neither latest nor random",
 		`{"directory":"/x","manifest":"../S"}`:     "not in the directory",

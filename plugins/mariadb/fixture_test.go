@@ -25,6 +25,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/mariadb"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 // tools are the real programs.
@@ -42,9 +43,8 @@ var servers struct {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv("RESTORE_INTO") == "" { // else it is the process that TestRestoreKilled kills
-		sweep()
-	}
+	probetest.RestoreVictim(mariadb.Probes()...)
+	sweep()
 	_ = flag.Set("test.parallel", "6") // the tests wait for servers to start and stop
 	code := m.Run()
 	for _, d := range servers.all {

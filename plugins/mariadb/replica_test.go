@@ -188,6 +188,14 @@ func outcomes(t *testing.T, replica *daemon) {
 			}
 		})
 	}
+	t.Run("client hangs", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := probe.Request{Settings: encode(t, map[string]any{"defaults_file": replica.defaults(t, "monitor", "secret")}), Tools: map[string]string{"mariadb": fakeTool(t, "exec sleep 600")}}
+		o, err := find(t, "mariadb.replica").Observe(ctx, r)
+		expect(t, o, err, holdfast.Failed, holdfast.Timeout)
+	})
 	t.Run("no client", func(t *testing.T) {
 		r := probe.Request{Settings: encode(t, map[string]any{"defaults_file": replica.defaults(t, "monitor", "secret")})}
 		o, err := find(t, "mariadb.replica").Observe(t.Context(), r)

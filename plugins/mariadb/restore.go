@@ -213,6 +213,7 @@ func (t test) load(ctx context.Context, db *datadir, d dump, into string, tolera
 	}
 	defer file.Close()
 	from := folder.NewReader(ctx, file)
+	probe.Progress(ctx, "restore", 0, d.bytes)
 	args := []string{"--database=" + into}
 	if len(t.settings.Tolerate) > 0 {
 		args = append(args, "--force")
@@ -335,8 +336,11 @@ func quoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``
 // unable makes a fault of the scratch server what it is: no fault of the dump.
 func unable(err error) error {
 	var f *probe.Fault
-	if errors.As(err, &f) {
-		return probe.Unable("", "scratch server: %s", f.Text)
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case f.Reason == holdfast.Timeout:
+		return probe.Unable(holdfast.Timeout, "scratch server: %s", f.Text)
 	}
-	return err
+	return probe.Unable("", "scratch server: %s", f.Text)
 }

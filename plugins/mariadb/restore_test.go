@@ -3,7 +3,6 @@ package mariadb_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,6 +128,7 @@ func TestRestoreDamaged(t *testing.T) {
 		"cut off":                   {sql[:len(sql)/2], holdfast.Damaged},
 		"a statement spoilt":        {strings.Replace(sql, "INSERT INTO `orders` VALUES", "INSERT INTO `orders` VALUES (", 1), holdfast.Damaged},
 		"a table dropped later":     {body + "DROP TABLE `customers`;\n" + end, holdfast.Assertion},
+		"no byte":                   {"", holdfast.Empty},
 		"writes outside of scratch": {body + "SELECT 1 INTO OUTFILE '/tmp/holdfast-mariadb-test-out';\n" + end, holdfast.Damaged},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,28 +143,54 @@ func TestRestoreDamaged(t *testing.T) {
 	}
 }
 
+func TestRestoreNothing(t *testing.T) {
+	t.Parallel()
+	primary, _ := start(t)
+	dir, _ := dumped(t, primary.dump(t, "shop"))
+	for what, settings := range map[holdfast.Reason]map[string]any{
+		holdfast.Empty: {"directory": t.TempDir()}, holdfast.Missing: {"directory": dir + "/none"}, holdfast.NoMatch: {"directory": dir, "pattern": "*.none"},
+	} {
+		o, err := observe(t, find(t, "mariadb.restore"), settings)
+		expect(t, o, err, holdfast.Failed, what)
+	}
+}
+
 func TestRestoreScratch(t *testing.T) {
 	t.Parallel()
 	primary, _ := start(t)
 	dir, _ := dumped(t, primary.dump(t, "shop"))
-	inside := filepath.Join(dir, "tmp")
-	must(t, os.Mkdir(inside, 0o755))
-	_, err := observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "scratch": inside})
-	if err == nil || !strings.Contains(err.Error(), "lies in") {
-		t.Errorf("scratch among the dumps: got %v, want it refused", err)
-	}
 	closed := t.TempDir() // in a folder of root's alone
 	o, err := observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "scratch": closed})
 	expect(t, o, err, holdfast.OutcomeUnknown, holdfast.Refused)
 	isEmpty(t, closed)
-	small := scratchDir(t)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64m", "none", small).CombinedOutput(); err != nil {
-		t.Fatalf("mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() { _ = exec.Command("umount", small).Run() })
-	o, err = observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "scratch": small})
+	o, err = observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "bytes_max": "1MiB"})
 	expect(t, o, err, holdfast.OutcomeUnknown, holdfast.TooSmall)
-	isEmpty(t, small)
+}
+
+// Errors that the catalogue lets pass do not stop the client, and are told; another one
+// still counts.
+func TestRestoreTolerates(t *testing.T) {
+	t.Parallel()
+	primary, _ := start(t)
+	sql := primary.dump(t, "shop")
+	last := strings.LastIndex(sql, "-- Dump completed")
+	dir, _ := dumped(t, sql[:last]+"INSERT INTO nowhere VALUES (1);\nSELECT no_such_function();\n"+sql[last:])
+	for _, c := range []struct {
+		tolerate []string
+		outcome  holdfast.Outcome
+		reason   holdfast.Reason
+		says     string
+	}{
+		{[]string{}, holdfast.Failed, holdfast.Damaged, "nowhere"},
+		{[]string{"'shop.nowhere' doesn't exist"}, holdfast.Failed, holdfast.Damaged, "no_such_function"},
+		{[]string{"'shop.nowhere' doesn't exist", "ERROR 1305"}, holdfast.OK, "", "; 2 tolerated"},
+	} {
+		o, err := observe(t, find(t, "mariadb.restore"), map[string]any{"directory": dir, "tolerate": c.tolerate, "assertions": []string{"SELECT COUNT(*) >= 3 FROM customers"}})
+		expect(t, o, err, c.outcome, c.reason)
+		if !strings.Contains(o.Summary, c.says) {
+			t.Errorf("%q: got %q, want %s", c.tolerate, o.Summary, c.says)
+		}
+	}
 }
 
 func TestRestoreTools(t *testing.T) {
@@ -181,12 +207,13 @@ func TestRestoreTools(t *testing.T) {
 		"no client":    {with("mariadb", ""), holdfast.ToolMissing},
 		"no install":   {with("mariadb-install-db", ""), holdfast.ToolMissing},
 		"server hangs": {with("mariadbd", hung), holdfast.Timeout},
+		"client hangs": {with("mariadb", hung), holdfast.Timeout},
 		"server ends":  {with("mariadbd", fakeTool(t, "echo '[ERROR] no' >&2; exit 1")), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			if name == "server hangs" {
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			if c.reason == holdfast.Timeout {
 				ctx, cancel = context.WithTimeout(t.Context(), 6*time.Second)
 			}
 			defer cancel()
@@ -204,71 +231,21 @@ func slow(t testing.TB) (path, mark string) {
 	return fakeTool(t, `case " $* " in *" --database="*) touch `+mark+`; exec sleep 600;; esac; exec `+tools["mariadb"]+` "$@"`), mark
 }
 
-func TestRestoreCancelled(t *testing.T) {
+func TestRestoreContract(t *testing.T) {
 	t.Parallel()
 	primary, _ := start(t)
 	dir, _ := dumped(t, primary.dump(t, "shop"))
-	path, mark := slow(t)
-	into := scratchDir(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, err := find(t, "mariadb.restore").Observe(ctx, probe.Request{Settings: encode(t, map[string]any{"directory": dir}), Tools: with("mariadb", path), Scratch: into})
-		done <- err
-	}()
-	await(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	if len(running(t, into)) == 0 {
-		t.Error("no server runs in scratch while it restores")
-	}
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
-	}
-	isEmpty(t, into)
-	if left := running(t, into); len(left) > 0 {
-		t.Errorf("processes left: %v", left)
-	}
-}
-
-// TestRestoreKilled kills the process that restores. The test binary is run again as
-// that process.
-func TestRestoreKilled(t *testing.T) {
-	if into := os.Getenv("RESTORE_INTO"); into != "" {
-		_, err := find(t, "mariadb.restore").Observe(t.Context(), probe.Request{
-			Settings: holdfast.Settings(os.Getenv("RESTORE_SETTINGS")), Tools: with("mariadb", os.Getenv("RESTORE_TOOL")), Scratch: into})
-		t.Fatalf("it ended by itself: %v", err)
-	}
-	t.Parallel()
-	primary, _ := start(t)
-	dir, _ := dumped(t, primary.dump(t, "shop"))
-	settings := map[string]any{"directory": dir}
-	path, mark := slow(t)
-	into := scratchDir(t)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
-	cmd.Env = append(os.Environ(), "RESTORE_INTO="+into, "RESTORE_TOOL="+path, "RESTORE_SETTINGS="+string(encode(t, settings)))
-	must(t, cmd.Start())
-	await(t, func() bool { _, err := os.Stat(mark); return err == nil })
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	await(t, func() bool { return len(running(t, into)) == 0 }) // they die with their owner, at the kernel's pace
-	settings["scratch"] = into
-	o, err := observe(t, find(t, "mariadb.restore"), settings)
-	expect(t, o, err, holdfast.OK, "")
-	isEmpty(t, into)
-}
-
-// running lists the servers that run in a folder.
-func running(t testing.TB, dir string) []string {
-	t.Helper()
-	var found []string
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	must(t, err)
-	for _, p := range all {
-		if text, err := os.ReadFile(p); err == nil && strings.Contains(string(text), dir) && strings.Contains(string(text), "mariadbd") {
-			found = append(found, strings.ReplaceAll(string(text), "\x00", " "))
-		}
-	}
-	return found
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return find(t, "mariadb.restore") },
+		Settings: map[string]any{"directory": dir},
+		Tools:    tools,
+		Source:   dir,
+		Scratch:  scratchDir,
+		Hold: func(t *testing.T) (map[string]string, string) {
+			path, mark := slow(t)
+			return with("mariadb", path), mark
+		},
+	})
 }
 
 func TestContract(t *testing.T) {

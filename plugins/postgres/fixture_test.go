@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/postgres"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres/pgtest"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 // source is the one cluster that all tests look at: a database ledger with 1,000
@@ -38,6 +39,7 @@ var shared = struct {
 }{}
 
 func TestMain(m *testing.M) {
+	probetest.RestoreVictim(postgres.Probes()...)
 	code := m.Run()
 	if shared.farm != nil {
 		if err := shared.farm.Close(); err != nil {

@@ -2,13 +2,9 @@ package postgres_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +14,7 @@ import (
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 var assertions = []string{"select current_setting('archive_mode') = 'off' and current_setting('listen_addresses') = '' and current_setting('port')::int < 32768",
@@ -122,18 +119,17 @@ func TestRestoreErrors(t *testing.T) {
 		outcome holdfast.Outcome
 		reason  holdfast.Reason
 	}{
-		"a role is missing":    {"a.sql", nil, nil, holdfast.Failed, holdfast.Assertion},
-		"tolerated":            {"a.sql", map[string]any{"tolerate": []string{`role "app" does not exist`}}, nil, holdfast.OK, ""},
-		"another error":        {"a.sql", map[string]any{"tolerate": []string{`role "web" does not exist`}}, nil, holdfast.Failed, holdfast.Assertion},
-		"with owners":          {"a.custom", map[string]any{"roles": []string{"app"}, "assertions": []string{"select pg_get_userbyid(relowner) = 'app' from pg_class where relname = 'entry'"}}, nil, holdfast.OK, ""},
-		"a row is lost":        {"a.custom", nil, map[string]string{"pg_restore": loses}, holdfast.Failed, holdfast.Assertion},
-		"damaged":              {"damaged.custom", nil, nil, holdfast.Failed, holdfast.Damaged},
-		"no initdb":            {"a.custom", nil, map[string]string{"initdb": "/no/such/initdb"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
-		"no postgres":          {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
-		"no psql":              {"a.sql", nil, map[string]string{"psql": "/no/such/psql"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
-		"postgres ends":        {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": s.tool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, ""},
-		"more than bytes_max":  {"a.custom", map[string]any{"bytes_max": "1MiB"}, nil, holdfast.OutcomeUnknown, holdfast.TooSmall},
-		"scratch in the dumps": {"a.custom", map[string]any{"scratch": "."}, nil, holdfast.OutcomeUnknown, holdfast.Refused},
+		"a role is missing":   {"a.sql", nil, nil, holdfast.Failed, holdfast.Assertion},
+		"tolerated":           {"a.sql", map[string]any{"tolerate": []string{`role "app" does not exist`}}, nil, holdfast.OK, ""},
+		"another error":       {"a.sql", map[string]any{"tolerate": []string{`role "web" does not exist`}}, nil, holdfast.Failed, holdfast.Assertion},
+		"with owners":         {"a.custom", map[string]any{"roles": []string{"app"}, "assertions": []string{"select pg_get_userbyid(relowner) = 'app' from pg_class where relname = 'entry'"}}, nil, holdfast.OK, ""},
+		"a row is lost":       {"a.custom", nil, map[string]string{"pg_restore": loses}, holdfast.Failed, holdfast.Assertion},
+		"damaged":             {"damaged.custom", nil, nil, holdfast.Failed, holdfast.Damaged},
+		"no initdb":           {"a.custom", nil, map[string]string{"initdb": "/no/such/initdb"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
+		"no postgres":         {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
+		"no psql":             {"a.sql", nil, map[string]string{"psql": "/no/such/psql"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
+		"postgres ends":       {"a.custom", nil, map[string]string{"initdb": mkdir, "postgres": s.tool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, ""},
+		"more than bytes_max": {"a.custom", map[string]any{"bytes_max": "1MiB"}, nil, holdfast.OutcomeUnknown, holdfast.TooSmall},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,9 +141,6 @@ func TestRestoreErrors(t *testing.T) {
 				dir = s.dump(t, c.dump)
 			}
 			settings := dumpOf(dir, c.more)
-			if settings["scratch"] == "." {
-				settings["scratch"] = dir
-			}
 			o, err := observe(t, "postgres.restore", settings, c.tools)
 			expect(t, o, err, c.outcome, c.reason)
 			if name == "postgres ends" && !strings.Contains(err.Error(), "no luck") {
@@ -158,6 +151,24 @@ func TestRestoreErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("none to restore", func(t *testing.T) {
+		t.Parallel()
+		for what, settings := range map[holdfast.Reason]map[string]any{
+			holdfast.Empty: dumpOf(t.TempDir(), nil), holdfast.Missing: dumpOf(s.dumps+"/none", nil), holdfast.NoMatch: dumpOf(s.dump(t, "a.sql"), map[string]any{"pattern": "*.dump"}),
+		} {
+			o, err := observe(t, "postgres.restore", settings, nil)
+			expect(t, o, err, holdfast.Failed, what)
+		}
+	})
+	t.Run("tool hangs", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		root := t.TempDir()
+		o, err := observeIn(ctx, t, "postgres.restore", dumpOf(s.dump(t, "a.custom"), map[string]any{"scratch": root}), map[string]string{"pg_restore": s.tool(t, "exec sleep 600")})
+		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.Timeout)
+		isEmpty(t, root)
+	})
 	t.Run("too small", func(t *testing.T) {
 		if os.Geteuid() != 0 {
 			t.Skip("mounting a small file system needs root")
@@ -185,120 +196,19 @@ func slowRestore(t *testing.T, s *source) (path, mark string) {
 	return fakeTool(t, `case " $* " in *" --dbname="*) touch `+mark+`; exec sleep 600;; esac; exec `+s.farm.Bin+`/pg_restore "$@"`), mark
 }
 
-func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-func TestRestoreCancelled(t *testing.T) {
+func TestRestoreContract(t *testing.T) {
 	t.Parallel()
 	s := theSource(t)
-	path, mark := slowRestore(t, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	dir, root := s.dump(t, "a.custom"), t.TempDir()
-	var phases []string
-	told := make(chan string, 100)
-	done := make(chan error, 1)
-	go func() {
-		ctx := probe.WithProgress(ctx, func(p holdfast.Phase) {
-			select {
-			case told <- p.Name:
-			default:
-			}
-		})
-		_, err := observeIn(ctx, t, "postgres.restore", dumpOf(dir, map[string]any{"scratch": root}), map[string]string{"pg_restore": path})
-		done <- err
-	}()
-	waitFor(t, func() bool { return exists(mark) })
-	if n := len(clusterIn(t, root)); n == 0 {
-		t.Error("no cluster runs in scratch, want one: this test finds none")
-	}
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
-	}
-	isEmpty(t, root)
-	if left := clusterIn(t, root); len(left) > 0 {
-		t.Errorf("processes %v are left", left)
-	}
-	close(told)
-	for name := range told {
-		phases = append(phases, name)
-	}
-	if got := strings.Join(phases, " "); !strings.HasPrefix(got, "read start restore") {
-		t.Errorf("phases: got %q, want read, start, restore", got)
-	}
-}
-
-// TestRestoreKilled kills the process that restores. The test binary is run again
-// as that process.
-func TestRestoreKilled(t *testing.T) {
-	if settings := os.Getenv("RESTORE_SETTINGS"); settings != "" {
-		_, err := find(t, "postgres.restore").Observe(t.Context(), probe.Request{Settings: holdfast.Settings(settings), Tools: map[string]string{"pg_restore": os.Getenv("RESTORE_TOOL")}})
-		t.Fatalf("it ended by itself: %v", err)
-	}
-	t.Parallel()
-	s := theSource(t)
-	path, mark := slowRestore(t, s)
-	root := t.TempDir()
-	settings := dumpOf(s.dump(t, "a.custom"), map[string]any{"scratch": root})
-	b, err := json.Marshal(settings)
-	must(t, err)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
-	cmd.Env = append(os.Environ(), "RESTORE_TOOL="+path, "RESTORE_SETTINGS="+string(b))
-	must(t, cmd.Start())
-	waitFor(t, func() bool { return exists(mark) })
-	// While its owner lives, another test leaves its cluster alone.
-	before := postmasters(t, root)
-	o, err := observe(t, "postgres.restore", settings, nil)
-	expect(t, o, err, holdfast.OK, "")
-	if after := postmasters(t, root); len(before) != 1 || !slices.Equal(after, before) {
-		t.Errorf("the living test's cluster: got postmasters %v, want %v, one", after, before)
-	}
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	waitFor(t, func() bool { return len(clusterIn(t, root)) == 0 })
-	o, err = observe(t, "postgres.restore", settings, nil)
-	expect(t, o, err, holdfast.OK, "")
-	isEmpty(t, root)
-}
-
-// clusterIn lists the processes whose working folder is below a folder.
-func clusterIn(t *testing.T, dir string) []int {
-	t.Helper()
-	all, err := os.ReadDir("/proc")
-	must(t, err)
-	var found []int
-	for _, e := range all {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		exe, _ := os.Readlink("/proc/" + e.Name() + "/exe")
-		if cwd, err := os.Readlink("/proc/" + e.Name() + "/cwd"); err == nil && strings.HasPrefix(cwd, dir+"/") && filepath.Base(exe) == "postgres" {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
-// postmasters lists the servers that run below a folder, each as its pid and when it
-// started: a server's workers come and go.
-func postmasters(t *testing.T, dir string) []string {
-	t.Helper()
-	all := clusterIn(t, dir)
-	var found []string
-	for _, pid := range all {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		_, after, ok := strings.Cut(string(stat), ") ")
-		f := strings.Fields(after) // from the third field on, see proc(5)
-		if err != nil || !ok || len(f) < 20 {
-			continue
-		}
-		if parent, err := strconv.Atoi(f[1]); err != nil || slices.Contains(all, parent) {
-			continue
-		}
-		found = append(found, fmt.Sprintf("%d started %s", pid, f[19]))
-	}
-	return found
+	dir := s.dump(t, "a.custom")
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return find(t, "postgres.restore") },
+		Settings: dumpOf(dir, nil),
+		Source:   dir,
+		Hold: func(t *testing.T) (map[string]string, string) {
+			path, mark := slowRestore(t, s)
+			return map[string]string{"pg_restore": path}, mark
+		},
+	})
 }
 
 // waitFor polls until something another process does has happened.

@@ -13,12 +13,12 @@ import (
 
 // Watch returns a context that ends where a restore finds or takes more room than
 // it should: at the start, where a fifth more than expected does not fit into
-// nine tenths of the free space; later, where it has written more than that. The cause
-// says too-small: a scratch disk that is full is no test of the backup. What was
-// written is told as progress while the last word on it is that phase "restore" has
-// begun; whoever tells how far it is knows better. From phase "compare" on nothing is
-// written, and what is there too much is for the comparison to say. stop ends the
-// watching and waits for it.
+// nine tenths of the free space; later, where it has written more than that and a
+// little beside. The cause says too-small: a scratch disk that is full is no test of
+// the backup. What was written is told as progress while the last word on it is that
+// phase "restore" has begun; whoever tells how far it is knows better. From phase
+// "compare" on nothing is written, and what is there too much is for the comparison to
+// say. stop ends the watching and waits for it.
 func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	// Each entry may take a block beyond its bytes.
@@ -55,7 +55,7 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 			if comparing.Load() {
 				return
 			}
-			if err == nil && used.OnceBytes > limit {
+			if err == nil && used.OnceBytes > limit+beside {
 				cancel(probe.Unable(holdfast.TooSmall, "the restore has written %v, %v were expected", holdfast.Bytes(used.OnceBytes), holdfast.Bytes(expect.Bytes)))
 			}
 			pause = max(min(2*pause, time.Second), 20*time.Since(began)) // a large tree takes long to count
@@ -66,6 +66,9 @@ func Watch(ctx context.Context, dir string, expect Tally) (context.Context, func
 		<-done
 	}
 }
+
+// beside is what a small restore may write over its expectation: a tool's own files.
+const beside = 1 << 20
 
 // The phases that mean something here.
 const (
