@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -247,6 +248,36 @@ func TestCopiedInUse(t *testing.T) {
 		aged(t, filepath.Join(dir, "app.db"+end), nil, time.Hour)
 		o, err = observe(t, map[string]any{"directory": dir})
 		expect(t, o, err, holdfast.OK, "")
+	}
+}
+
+// TestLocked looks at a file that another process has locked for itself, as a copy
+// that is being replaced is: that is no fault of it, and the lock stays.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "app.db")
+	aged(t, path, made(t, "CREATE TABLE orders (id INTEGER PRIMARY KEY); INSERT INTO orders VALUES (1);"), time.Hour)
+	owner := exec.Command(tool, "-batch", path)
+	in, err := owner.StdinPipe()
+	must(t, err)
+	out, err := owner.StdoutPipe()
+	must(t, err)
+	must(t, owner.Start())
+	t.Cleanup(func() { in.Close(); _ = owner.Wait() })
+	_, err = in.Write([]byte("BEGIN EXCLUSIVE; SELECT 'held';\n"))
+	must(t, err)
+	held := make([]byte, len("held\n"))
+	_, err = io.ReadFull(out, held)
+	must(t, err)
+	o, err := observe(t, map[string]any{"directory": dir})
+	expect(t, o, err, holdfast.OK, "")
+	_, err = in.Write([]byte("INSERT INTO orders VALUES (2); COMMIT; SELECT 'done';\n"))
+	must(t, err)
+	_, err = io.ReadFull(out, held)
+	must(t, err)
+	if got := string(held); got != "done\n" {
+		t.Errorf("the owner of the lock got %q, want done", got)
 	}
 }
 
