@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-
 	"slices"
 	"strings"
 	"time"
