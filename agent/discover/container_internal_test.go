@@ -41,7 +41,7 @@ func TestInAndOutOfAContainer(t *testing.T) {
 	in.Path = "/var/lib/postgresql/data" // as the container calls it
 	out := database{FoundDatabase: holdfast.FoundDatabase{Kind: holdfast.PostgreSQL, Path: dir, Version: "16"}}
 	for name, order := range map[string][]database{"container first": {in, out}, "host first": {out, in}} {
-		f := &finder{tree: &tree{root: "/", unread: map[string]error{}}}
+		f := &finder{tree: &tree{root: "/", unread: map[string]bool{}}}
 		for _, d := range order {
 			f.add(d)
 		}
@@ -61,7 +61,7 @@ func TestInAndOutOfAContainer(t *testing.T) {
 	}
 	other := in
 	other.id = fileID{1, 2}
-	f := &finder{tree: &tree{root: "/", unread: map[string]error{}}}
+	f := &finder{tree: &tree{root: "/", unread: map[string]bool{}}}
 	f.add(other)
 	f.add(out)
 	if len(f.databases) != 2 {

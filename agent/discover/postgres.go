@@ -51,7 +51,7 @@ func (f *finder) findPostgres() {
 // seen reports whether this process may tell that a path is not there.
 func (f *finder) seen(path string) bool {
 	for dir := path; ; dir = filepath.Dir(dir) {
-		if f.unread[dir] != nil {
+		if _, unread := f.unread[dir]; unread {
 			return false
 		}
 		if dir == filepath.Dir(dir) {

@@ -5,10 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	psprocess "github.com/shirou/gopsutil/v3/process"
+
+	"github.com/holdfast-monitor/holdfast/plugins/probe/scratch"
 )
 
 const processesMax = 20_000
@@ -47,6 +50,9 @@ func processTable(ctx context.Context) []process {
 		}
 		p := process{pid: pid, name: name, container: containerOf(pid)}
 		p.argv, _ = ps.CmdlineSliceWithContext(ctx) // what cannot be read stays empty
+		if slices.ContainsFunc(p.argv, scratch.InWorkspace) {
+			continue // a restore test's
+		}
 		p.parent, _ = ps.PpidWithContext(ctx)
 		p.folder, _ = ps.CwdWithContext(ctx)
 		list = append(list, p)

@@ -25,7 +25,7 @@ const (
 type tree struct {
 	root   string
 	mounts mounts
-	unread map[string]error // path → why it could not be read
+	unread map[string]bool // path of what could not be read → it is a file
 }
 
 func openTree(root string) (*tree, error) {
@@ -39,7 +39,7 @@ func openTree(root string) (*tree, error) {
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("root: %s is not a folder", root)
 	}
-	return &tree{root: root, mounts: readMounts(), unread: map[string]error{}}, nil
+	return &tree{root: root, mounts: readMounts(), unread: map[string]bool{}}, nil
 }
 
 // here turns a path of the tree into one of this process.
@@ -71,18 +71,31 @@ func (t *tree) here(path string) (string, error) {
 	return filepath.Join(t.root, done), nil
 }
 
-// note keeps why something could not be read, unless it is just not there.
-func (t *tree) note(path string, err error) {
+// note keeps that something may not be read, unless it is just not there.
+func (t *tree) note(path string, err error, file bool) {
 	if errors.Is(err, fs.ErrPermission) {
-		t.unread[path] = err
+		t.unread[path] = file
 	}
 }
 
-// unreadable lists what could not be read, by path; what lies below an unread
-// folder is not listed again.
+// unreadable lists what could not be read, by path: of several files in a folder the
+// folder, and nothing of what lies below an unread folder.
 func (t *tree) unreadable() []Unread {
 	list := []Unread{}
-	for _, path := range slices.Sorted(maps.Keys(t.unread)) {
+	in := map[string]int{} // folder → files in it that could not be read
+	for path, file := range t.unread {
+		if file {
+			in[filepath.Dir(path)]++
+		}
+	}
+	places := map[string]bool{}
+	for path, file := range t.unread {
+		if dir := filepath.Dir(path); file && in[dir] > 1 {
+			path = dir
+		}
+		places[path] = true
+	}
+	for _, path := range slices.Sorted(maps.Keys(places)) {
 		if n := len(list); n > 0 && strings.HasPrefix(path, list[n-1].Path+"/") {
 			continue
 		}
@@ -97,7 +110,7 @@ func (t *tree) stat(path string) (fs.FileInfo, error) {
 		return nil, err
 	}
 	info, err := os.Stat(here)
-	t.note(path, err)
+	t.note(path, err, false)
 	return info, err
 }
 
@@ -122,7 +135,7 @@ func (t *tree) readSome(path string, limit int64) []byte {
 	}
 	f, err := os.OpenFile(here, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) // a pipe must not hold us
 	if err != nil {
-		t.note(path, err)
+		t.note(path, err, true)
 		return nil
 	}
 	defer f.Close()
@@ -144,7 +157,7 @@ func (t *tree) list(path string) (entries []fs.DirEntry, more bool) {
 	}
 	f, err := os.OpenFile(here, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		t.note(path, err)
+		t.note(path, err, false)
 		return nil, false
 	}
 	defer f.Close()

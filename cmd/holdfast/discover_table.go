@@ -148,7 +148,7 @@ func does(a discover.Action) string {
 	if a.Target != "" {
 		line += " to " + a.Target
 	} else {
-		line += "; where to could not be read"
+		line += "; where to, its command line does not say"
 	}
 	return line
 }
