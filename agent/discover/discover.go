@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"context"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -71,14 +70,7 @@ func Look(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	f := &finder{Options: o, tree: t}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with its priority
-		yield()
-		f.look(ctx)
-	}()
-	<-done
+	quietly(func() { f.look(ctx) })
 	return f.report(began), nil
 }
 

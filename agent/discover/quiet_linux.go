@@ -1,9 +1,31 @@
 package discover
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"runtime"
 
-// yield gives this thread the lowest priority for processor and disk, so that what
-// matters on the host comes first.
+	"golang.org/x/sys/unix"
+)
+
+// quietly carries something out on a thread of its own with the lowest priority for
+// processor and disk, which ends with it: what matters on the host comes first.
+func quietly(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() { // the main thread does not end: leave it as it is
+			defer runtime.UnlockOSThread()
+			quietly(do) // on another one, since this is taken
+			return
+		}
+		yield()
+		do()
+	}()
+	<-done
+}
+
+// yield gives this thread the lowest priority.
 func yield() {
 	const (
 		ioprioWhoProcess = 1

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
 
@@ -66,5 +68,23 @@ func TestInAndOutOfAContainer(t *testing.T) {
 	f.add(out)
 	if len(f.databases) != 2 {
 		t.Errorf("%d databases, want the container's and the host's apart", len(f.databases))
+	}
+}
+
+// TestQuietly: what is carried out has the lowest priority, and nothing keeps it.
+func TestQuietly(t *testing.T) {
+	before, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 { // on whichever thread it comes to run
+		nice := 0
+		quietly(func() { nice, _ = unix.Getpriority(unix.PRIO_PROCESS, 0) })
+		if nice != 20-19 { // getpriority(2): the system call answers 20 - nice
+			t.Fatalf("priority %d, want 1, the lowest", nice)
+		}
+	}
+	if after, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid()); err != nil || after != before {
+		t.Errorf("the process itself has priority %d, %v, want %d as it was", after, err, before)
 	}
 }
