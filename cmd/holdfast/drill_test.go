@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ paths:
     at: here
     from: [files/nightly]
     needs:
-      - {name: key, credential: files/nightly, probe: restic.repository, on: dr1, every: 1h, with: {repository: %[1]q, password_file: %[2]q}}
+      - {name: room, probe: host.disk, on: dr1, every: 1h, with: {path: /, free: 1KiB}}
       - {plan: move}
       - {team: crew}
     tests:
@@ -80,9 +81,9 @@ func newDrillWorld(t *testing.T) *drillWorld {
 		w.runWorld = newRunWorld(t) // says what is missing
 	}
 	t.Cleanup(func() { os.Remove(w.hold) })
-	w.until(t, "the restore to be seen once", func() bool {
-		_, text := w.ask(t, "GET", "/api/v1/checks/shop/restore/restored", "", nil)
-		return strings.Contains(text, `"outcome":"ok"`)
+	w.until(t, "the agent to take a request", func() bool {
+		status, _ := w.run(t, "shop/files/nightly")
+		return status == http.StatusAccepted
 	})
 	return w
 }
@@ -227,6 +228,7 @@ func (w *drillWorld) rehearsed(t *testing.T) {
 	if out, code = w.drill(t, "start", "shop", "--path", "no-plan", "--dry-run", "--url", w.url, "--token", w.token); code != exitBadAnswer || !strings.Contains(out, "would not start") {
 		t.Errorf("a path without a plan: exit %d:\n%s", code, out)
 	}
+	w.run(t, "shop/refused/forbidden")
 	w.until(t, "the agent's refusal to be known", func() bool {
 		out, _ = w.drill(t, "start", "shop", "--path", "refused", "--dry-run", "--url", w.url, "--token", w.token)
 		return strings.Contains(out, "agent dr1 refuses it by its own policy")

@@ -281,7 +281,7 @@ func unreported(x holdfast.DrillStep) bool {
 }
 
 // complete adds what steps measured once it was reported; false: a report is still
-// waited for.
+// waited for. What went wrong does not wait for an agent that is gone.
 func (m *Manager) complete(d *holdfast.Drill) bool {
 	told := true
 	for i := range d.Steps {
@@ -297,7 +297,7 @@ func (m *Manager) complete(d *holdfast.Drill) bool {
 		switch {
 		case ok && o.At.After(before) && !o.At.Before(x.Began.Add(-skew)):
 			m.saw(x, &o, x.Ended)
-		case m.cfg.Now().Before(x.Ended.Add(reports)):
+		case m.cfg.Now().Before(x.Ended.Add(reports)) && (!stuck(d) || m.connected(x.Agent)):
 			told = false
 		default: // it does not come any more
 			x.Seen = x.Ended
