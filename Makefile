@@ -29,9 +29,9 @@ lint: ## format, vet, static analysis, generated code
 
 check: lint test
 
-soak: ## the long tests: whole rounds of the demo, from a terminal and in a browser
+soak: ## the long tests: whole rounds of the demo, from a terminal and in a browser; a restore of 2 GiB beside other checks
 	@deploy/install-tools restic gcc libc6-dev chromium
-	@CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 30m -run 'TestDemoRound|TestDemoInBrowser' ./cmd/holdfast
+	@CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 30m -run 'TestDemoRound|TestDemoInBrowser|TestRestoreBesideOthers' ./cmd/holdfast
 
 bench: build ## judging 10,000 services from scratch and one again, an agent's footprint, ingest changing and quiet
 	@$(GO) test -run '^$$' -bench . -benchmem ./collector/score ./collector/store/bolt ./agent

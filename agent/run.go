@@ -53,6 +53,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	probing.Go(func() { a.sweep(ctx) })
 	gathering.Go(func() { gather(a.results, a.spool) })
 	a.schedule(ctx, a.assignment, a.spool.Ages(a.assignment.Checks)) // before a newer one can come
+	probe.GiveBack()                                                 // what starting took
 	reports, stopReports := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReports()
 	reporting.Go(func() {
