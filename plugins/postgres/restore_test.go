@@ -210,17 +210,3 @@ func TestRestoreContract(t *testing.T) {
 		},
 	})
 }
-
-// waitFor polls until something another process does has happened.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(120 * time.Second); !done(); {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal("it did not happen in 120 s")
-		}
-	}
-}
