@@ -25,6 +25,7 @@ type basebackupSettings struct {
 	Directory string             `json:"directory" jsonschema:"the folder pg_basebackup wrote to, or the one that holds several such folders"`
 	Pattern   string             `json:"pattern,omitempty" jsonschema:"which folders in the directory are base backups, as a shell matches names, like base-*; without it the directory itself is one"`
 	Settle    *holdfast.Duration `json:"settle,omitempty" jsonschema:"a folder without a manifest changed less than this ago is still being written; 1m by default"`
+	NoLog     bool               `json:"log_elsewhere,omitempty" jsonschema:"the backups are taken without their log (--wal-method=none), which an archive keeps"`
 	ListOnly  bool               `json:"list_only,omitempty" jsonschema:"read the manifests and nothing more, for a check that runs more often than a backup can be read"`
 }
 
@@ -102,10 +103,14 @@ func (s basebackupSettings) look(ctx context.Context, settle time.Duration, tool
 	o.Measures = append(o.Measures, holdfast.Measure{Name: "files", Value: float64(len(b.manifest.Files))},
 		holdfast.Measure{Name: "bytes", Value: float64(b.manifest.Bytes), Unit: "bytes"})
 	if b.fault == nil && !s.ListOnly {
+		var hasLog bool
 		if b.tar {
-			b.fault = b.verifyTar(ctx)
+			hasLog, b.fault = b.verifyTar(ctx)
 		} else {
-			b.fault = b.verifyPlain(ctx, program(tools, "pg_verifybackup"), &o)
+			hasLog, b.fault = b.broughtLog(), b.verifyPlain(ctx, program(tools, "pg_verifybackup"))
+		}
+		if b.fault == nil && !hasLog {
+			b.fault = s.withoutLog(b, &o)
 		}
 	}
 	if probe.IsFault(b.fault, holdfast.Damaged) || probe.IsFault(b.fault, holdfast.Missing) {
@@ -122,6 +127,16 @@ func (s basebackupSettings) look(ctx context.Context, settle time.Duration, tool
 	o.Summary = probe.OneLine(fmt.Sprintf("%s: consistent as of %s; %d files, %v, %s", b.name, b.consistent().UTC().Format(time.RFC3339),
 		len(b.manifest.Files), holdfast.Bytes(b.manifest.Bytes), how))
 	return o, nil
+}
+
+// withoutLog is the fault of a backup that does not hold the log it cannot be
+// started without, where no archive is said to keep it.
+func (s basebackupSettings) withoutLog(b basebackup, o *probe.Observation) error {
+	if !s.NoLog {
+		return probe.Faulty(holdfast.Damaged, "%.200s holds no log, without which it cannot be started: set log_elsewhere where an archive keeps it", b.name)
+	}
+	o.Facts["log"] = "not in the backup: it needs the archive from its start on"
+	return nil
 }
 
 // backupPoints returns the recovery points of the usable backups.

@@ -66,6 +66,9 @@ func TestBasebackupDamage(t *testing.T) {
 		{"control flipped", "base.plain", "global/pg_control", func(t testing.TB, p string) { flip(t, p, 0.01) }, holdfast.Damaged},
 		{"label deleted", "base.plain", "backup_label", remove, holdfast.Damaged},
 		{"label flipped", "base.plain", "backup_label", func(t testing.TB, p string) { flip(t, p, 0.1) }, holdfast.Damaged},
+		{"label emptied", "base.plain", "backup_label", func(t testing.TB, p string) { truncate(t, p, 0) }, holdfast.Damaged},
+		{"log deleted", "base.plain", "pg_wal/*", remove, holdfast.Damaged},
+		{"log emptied", "base.plain", "pg_wal/*", func(t testing.TB, p string) { truncate(t, p, 0) }, holdfast.Damaged},
 		{"log zeroed", "base.plain", "pg_wal/*", func(t testing.TB, p string) { zero(t, p, 1<<20) }, holdfast.Damaged},
 		{"manifest flipped", "base.plain", "backup_manifest", func(t testing.TB, p string) { flip(t, p, 0.5) }, holdfast.Damaged},
 		{"manifest cut", "base.plain", "backup_manifest", func(t testing.TB, p string) { truncate(t, p, 0.5) }, holdfast.Damaged},
@@ -75,10 +78,14 @@ func TestBasebackupDamage(t *testing.T) {
 		{"tar cut", "base.tar", "base.tar", func(t testing.TB, p string) { truncate(t, p, 0.5) }, holdfast.Damaged},
 		{"tar head zeroed", "base.tar", "base.tar", func(t testing.TB, p string) { zero(t, p, 600) }, holdfast.Damaged},
 		{"tar emptied", "base.tar", "base.tar", func(t testing.TB, p string) { truncate(t, p, 0) }, holdfast.Damaged},
+		{"tar deleted", "base.tar", "base.tar", remove, holdfast.Damaged},
 		{"tar's log cut", "base.tar", "pg_wal.tar", func(t testing.TB, p string) { truncate(t, p, 0.5) }, holdfast.Damaged},
 		{"tar's log emptied", "base.tar", "pg_wal.tar", func(t testing.TB, p string) { truncate(t, p, 0) }, holdfast.Damaged},
 		{"gzip flipped", "base.gz", "base.tar.gz", func(t testing.TB, p string) { flip(t, p, 0.5) }, holdfast.Damaged},
 		{"gzip cut", "base.gz", "base.tar.gz", func(t testing.TB, p string) { truncate(t, p, 0.95) }, holdfast.Damaged},
+		{"gzip emptied", "base.gz", "base.tar.gz", func(t testing.TB, p string) { truncate(t, p, 0) }, holdfast.Damaged},
+		{"gzip deleted", "base.gz", "base.tar.gz", remove, holdfast.Damaged},
+		{"gzip's log deleted", "base.gz", "pg_wal.tar.gz", remove, holdfast.Damaged},
 		{"tar's manifest flipped", "base.gz", "backup_manifest", func(t testing.TB, p string) { flip(t, p, 0.5) }, holdfast.Damaged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,6 +136,37 @@ func (s *source) linked(t testing.TB, name string) string {
 
 func remove(t testing.TB, path string) { must(t, os.Remove(path)) }
 
+// TestBasebackupWithoutLog looks at backups that were taken without their log, or
+// with it among their files.
+func TestBasebackupWithoutLog(t *testing.T) {
+	t.Parallel()
+	s := theSource(t)
+	dir := t.TempDir()
+	from := filepath.Join(s.farm.Dir, "logs")
+	must(t, s.farm.Folder(from))
+	for name, args := range map[string][]string{"none.plain": {"--wal-method=none"}, "none.tar": {"--wal-method=none", "--format=tar"}, "fetch.tar": {"--wal-method=fetch", "--format=tar"}} {
+		_, err := s.farm.Run("pg_basebackup", append(args, "--pgdata="+filepath.Join(from, name), "--dbname="+s.primary.DSN("postgres", ""), "--checkpoint=fast", "--no-sync")...)
+		must(t, err)
+		must(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(from, name))))
+		settings := map[string]any{"directory": filepath.Join(dir, name)}
+		o, err := observe(t, "postgres.basebackup", settings, nil)
+		if name == "fetch.tar" {
+			expect(t, o, err, holdfast.OK, "")
+			continue
+		}
+		expect(t, o, err, holdfast.Failed, holdfast.Damaged)
+		if !strings.Contains(o.Summary, "holds no log") || len(o.RecoveryPoints) > 0 {
+			t.Errorf("%s: got %s, %v", name, o.Summary, o.RecoveryPoints)
+		}
+		settings["log_elsewhere"] = true
+		o, err = observe(t, "postgres.basebackup", settings, nil)
+		expect(t, o, err, holdfast.OK, "")
+		if !strings.Contains(o.Facts["log"], "needs the archive") {
+			t.Errorf("%s: got %v, want it to say where the log is", name, o.Facts)
+		}
+	}
+}
+
 func TestBasebackupOutcomes(t *testing.T) {
 	t.Parallel()
 	s := theSource(t)
@@ -152,7 +190,7 @@ func TestBasebackupOutcomes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 			if c.reason == holdfast.Timeout {
 				ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
 			}

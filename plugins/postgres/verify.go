@@ -81,13 +81,11 @@ func errLZ4(name string) error {
 }
 
 // verifyPlain has pg_verifybackup compare every file with the manifest, and the
-// log that came with the backup with what it needs. A backup taken without its
-// log (--wal-method=none) leaves that to the archive, and says so.
-func (b basebackup) verifyPlain(ctx context.Context, tool string, o *probe.Observation) error {
+// log that came with the backup with what it needs.
+func (b basebackup) verifyPlain(ctx context.Context, tool string) error {
 	args := []string{"--quiet"}
 	if !b.broughtLog() {
 		args = append(args, "--no-parse-wal")
-		o.Facts["log"] = "not in the backup: it needs the archive from its start on"
 	}
 	out, err := probe.Run(ctx, probe.Command{Path: tool, Args: append(args, "--", b.path)})
 	if err != nil {
@@ -116,14 +114,16 @@ func (b basebackup) broughtLog() bool {
 // verifyTar compares every file in the tar files with the manifest, as
 // pg_verifybackup cannot before PostgreSQL 18. The log is there in whole files,
 // from the start of the backup to its end; what is in them has no checksum here.
-func (b basebackup) verifyTar(ctx context.Context) error {
+// It reports whether there is any: in a tar file of its own, or with
+// --wal-method=fetch among the other files.
+func (b basebackup) verifyTar(ctx context.Context) (hasLog bool, err error) {
 	missing := make(map[string]bool, len(b.manifest.Files))
 	for name := range b.manifest.Files {
 		missing[name] = !slices.Contains(unsummed, name)
 	}
 	entries, err := readFolder(b.path)
 	if err != nil {
-		return fileFault(b.path, err)
+		return false, fileFault(b.path, err)
 	}
 	logs := map[string]int64{}
 	for _, e := range entries {
@@ -132,13 +132,14 @@ func (b basebackup) verifyTar(ctx context.Context) error {
 		case !isTar || !e.Type().IsRegular():
 			continue
 		case packing == ".lz4":
-			return errLZ4(e.Name())
+			return false, errLZ4(e.Name())
 		}
 		err := b.readMembers(ctx, e.Name(), func(h *tar.Header, content io.Reader) error {
-			if name == "pg_wal" {
-				if segmentForm.MatchString(h.Name) && h.Size > 0 {
-					logs[h.Name] = h.Size
-				}
+			dir, file := path.Split(h.Name)
+			if segmentForm.MatchString(file) && (name == "pg_wal" || dir == "pg_wal/") && h.Size > 0 {
+				logs[file] = h.Size
+			}
+			if name == "pg_wal" || dir == "pg_wal/" { // no manifest lists it
 				return nil
 			}
 			at := h.Name
@@ -148,19 +149,19 @@ func (b basebackup) verifyTar(ctx context.Context) error {
 			return b.sameFile(at, h, content, missing)
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
 	for name, is := range missing {
 		if !is {
 			continue
 		}
-		return probe.Faulty(holdfast.Damaged, "%.200s lacks %.200s, which is in its manifest", b.name, name)
+		return false, probe.Faulty(holdfast.Damaged, "%.200s lacks %.200s, which is in its manifest", b.name, name)
 	}
-	if b.member("pg_wal") == "" {
-		return nil // taken without
+	if b.member("pg_wal") == "" && len(logs) == 0 {
+		return false, nil
 	}
-	return b.hasLog(logs)
+	return true, b.hasLog(logs)
 }
 
 var (
