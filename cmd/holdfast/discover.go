@@ -68,9 +68,12 @@ host can say (tier, owner, RPO and RTO) or takes it from flags, and overwrites n
 	f.StringVar(&d.terms.Site, "site", "main", "`name` of the site this host stands at")
 	f.StringVar(&d.terms.Agent, "agent", "", "`name` of the agent that will look (default: the host's name)")
 	f.StringVar(&d.terms.Owner, "owner", "", "`team` that owns what is found")
-	f.IntVar(&d.terms.Tier, "tier", 0, "`1-4`: how critical it is, 1 the most")
-	f.Var(durationFlag{&d.terms.RPO}, "rpo", "`duration`: how much may be lost, like 1d")
-	f.Var(durationFlag{&d.terms.RTO}, "rto", "`duration`: how soon it must be back, like 8h")
+	f.IntVar(&d.terms.Tier, "tier", 0, "how critical it is, `1-4`, 1 the most")
+	f.Var(durationFlag{&d.terms.RPO}, "rpo", "how much may be lost at most, a `duration` like 1d")
+	f.Var(durationFlag{&d.terms.RTO}, "rto", "how soon it must be back, a `duration` like 8h")
+	for _, name := range []string{"rpo", "rto"} {
+		f.Lookup(name).DefValue = "" // none: it is asked for
+	}
 	return cmd
 }
 
