@@ -220,16 +220,18 @@ func (a *archive) listFor(ctx context.Context, s segment) error {
 	return nil
 }
 
-// run returns the files from one segment on, up to before the first that is missing.
-func (a *archive) run(ctx context.Context, from uint64) ([]segmentFile, error) {
+// run returns the files from one segment on, up to before another or the first that is
+// missing.
+func (a *archive) run(ctx context.Context, from, to uint64) ([]segmentFile, error) {
 	var files []segmentFile
-	for n := from; ; n++ {
+	for n := from; n < to; n++ {
 		f, there, err := a.find(ctx, n)
 		if err != nil || !there {
 			return files, err
 		}
 		files = append(files, f)
 	}
+	return files, nil
 }
 
 // after returns the first file behind a gap, if there is one: of a timeline that

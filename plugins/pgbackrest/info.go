@@ -33,7 +33,8 @@ type stanzaInfo struct {
 
 type database struct {
 	ID      int    `json:"id"`
-	Version string `json:"version"`
+	System  uint64 `json:"system-id"` // beyond 2⁵³
+	Version string `json:"version"`   // the major one
 }
 
 type status struct {
@@ -102,10 +103,8 @@ func parseInfo(b []byte) (*stanzaInfo, error) {
 		return nil, errors.New("pgbackrest info: it answers for more than one stanza or repository")
 	}
 	slices.SortFunc(i.DB, func(a, b database) int { return cmp.Compare(a.ID, b.ID) })
-	if len(i.DB) > 0 {
-		newest := i.DB[len(i.DB)-1].ID
-		i.Backup = slices.DeleteFunc(i.Backup, func(b backup) bool { return b.Database.ID != newest })
-	}
+	newest := i.newestDB().ID
+	i.Backup = slices.DeleteFunc(i.Backup, func(b backup) bool { return b.Database.ID != newest })
 	for _, b := range i.Backup {
 		if !validLabel(b.Label) || b.Timestamp.Stop <= 0 || b.Archive.Start == "" || b.Archive.Stop == "" || b.Info.Size < 0 || b.Info.Delta < 0 {
 			return nil, fmt.Errorf("pgbackrest info: backup %.60q lacks its label, times, size or log", b.Label)
@@ -133,12 +132,12 @@ func (i *stanzaInfo) archiveID(database int) string {
 	return ""
 }
 
-// version is PostgreSQL's major version.
-func (i *stanzaInfo) version() string {
+// newestDB is the database that backups are made of now.
+func (i *stanzaInfo) newestDB() database {
 	if len(i.DB) == 0 {
-		return ""
+		return database{}
 	}
-	return i.DB[len(i.DB)-1].Version
+	return i.DB[len(i.DB)-1]
 }
 
 // segmentSize is how large the files of the log are: the size, a power of two from

@@ -47,8 +47,8 @@ func (t track) whole() bool { return t.stop < len(t.files) }
 // end is the number of the first segment that is missing.
 func (t track) end() uint64 { return t.first + uint64(len(t.files)) }
 
-// track follows the log from a backup on.
-func (a *archive) track(ctx context.Context, b backup) (track, error) {
+// track follows the log from a backup on, to its end at least and before a segment.
+func (a *archive) track(ctx context.Context, b backup, before uint64) (track, error) {
 	start, errStart := a.parse(b.Archive.Start)
 	stop, errStop := a.parse(b.Archive.Stop)
 	if err := errors.Join(errStart, errStop); err != nil || stop.number < start.number {
@@ -57,7 +57,7 @@ func (a *archive) track(ctx context.Context, b backup) (track, error) {
 	if err := a.follow(ctx, stop); err != nil {
 		return track{}, err
 	}
-	files, err := a.run(ctx, start.number)
+	files, err := a.run(ctx, start.number, max(before, stop.number+1))
 	return track{b, start.number, files, int(stop.number - start.number)}, err
 }
 
@@ -77,7 +77,7 @@ func notAfter(at, limit time.Time) time.Time {
 }
 
 // moments lists what can be recovered with a track, newest first, down to the end of
-// its backup; below is where a newer backup's begins.
+// its backup; below is where those of a newer backup end.
 func (t track) moments(below uint64) []moment {
 	var all []moment
 	for i := len(t.files) - 1; i >= t.stop; i-- {

@@ -112,10 +112,13 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 	}
 	below := ^uint64(0)
 	for i, b := range s.info.Backup {
-		if len(s.moments) >= want && i < len(s.info.Backup)-1 {
-			continue // of the others only the oldest
+		if len(s.moments) >= want {
+			if i < len(s.info.Backup)-1 {
+				continue
+			}
+			below = 0 // of the oldest only what it needs itself
 		}
-		t, err := r.usable(ctx, s.archive, b, s.folders)
+		t, err := r.usable(ctx, s.archive, b, s.folders, below)
 		if err != nil {
 			if !damaged(err) {
 				return s, err
@@ -139,9 +142,9 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 	return s, nil
 }
 
-// usable follows the log from a backup whose files can be there: its folder and those
-// it refers to, its manifest, and the log it needs itself.
-func (r *repository) usable(ctx context.Context, a *archive, b backup, folders map[string]entry) (track, error) {
+// usable follows the log, as track does, from a backup whose files can be there: its
+// folder and those it refers to, its manifest, and the log it needs itself.
+func (r *repository) usable(ctx context.Context, a *archive, b backup, folders map[string]entry, before uint64) (track, error) {
 	for _, label := range append([]string{b.Label}, b.Reference...) {
 		if folders[label].Type != "path" {
 			return track{}, probe.Faulty(holdfast.Damaged, "backup %s: the folder %.60s is gone", b.Label, label)
@@ -154,7 +157,7 @@ func (r *repository) usable(ctx context.Context, a *archive, b backup, folders m
 	if files["backup.manifest"].Size == 0 && files["backup.manifest.copy"].Size == 0 {
 		return track{}, probe.Faulty(holdfast.Damaged, "backup %s: its manifest is gone or empty", b.Label)
 	}
-	t, err := a.track(ctx, b)
+	t, err := a.track(ctx, b, before)
 	if err == nil && !t.whole() {
 		err = probe.Faulty(holdfast.Damaged, "backup %s cannot be recovered: file %s of the log, which it needs, is not in the archive", b.Label, a.missing(t))
 	}
@@ -205,14 +208,15 @@ func (r *repository) oddCopies(ctx context.Context) (string, error) {
 func (s survey) describe() probe.Observation {
 	o := probe.Observation{Facts: map[string]string{}, Fingerprint: map[string]string{}}
 	if s.version != "" {
-		o.Fingerprint["tool"] = "pgBackRest " + s.version
+		o.Fingerprint[holdfast.PartTool] = "pgBackRest " + s.version
 	}
 	if s.info.Name == "" {
 		return o
 	}
 	i := s.info
-	if v := i.version(); v != "" {
-		o.Fingerprint["engine"] = "PostgreSQL " + probe.OneLine(v)
+	if d := i.newestDB(); d.ID != 0 {
+		o.Fingerprint[holdfast.PartEngine] = "PostgreSQL " + probe.OneLine(d.Version)
+		o.Fingerprint[holdfast.PartRepository] = fmt.Sprintf("%s of system %d", i.Name, d.System)
 	}
 	if i.Cipher != "" && len(i.DB) > 0 {
 		isEncrypted := i.Cipher != "none"

@@ -145,7 +145,7 @@ func (t *test) choose(ctx context.Context, facts map[string]string) (err error) 
 	if t.Point == "random" {
 		all := t.survey.info.Backup
 		b := all[t.Pick(scratch.NewSeed(), len(all), facts)]
-		if t.track, err = t.usable(ctx, t.survey.archive, b, t.survey.folders); err != nil {
+		if t.track, err = t.usable(ctx, t.survey.archive, b, t.survey.folders, 0); err != nil {
 			return err
 		}
 		t.files = t.track.files[:t.track.stop+1]
@@ -163,7 +163,7 @@ func (t *test) restore(ctx context.Context, o *probe.Observation, dir string) (e
 	if err != nil {
 		return err
 	}
-	postgres, err := engine(t.tools, t.survey.info.version())
+	postgres, err := engine(t.tools, t.survey.info.newestDB().Version)
 	if err != nil {
 		return err
 	}

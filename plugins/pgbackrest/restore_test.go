@@ -53,7 +53,7 @@ func TestRestoreGood(t *testing.T) {
 	for name, more := range map[string]map[string]any{
 		"plain":     {"repository": s.plain},
 		"encrypted": {"repository": s.secret, "cipher_pass_file": s.pass},
-		"config":    {"config": s.config, "repo": 2},
+		"config":    {"config": s.contrary(t), "repo": 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +73,18 @@ func TestRestoreGood(t *testing.T) {
 			}
 		})
 	}
+}
+
+// contrary is a configuration of somebody who restores in earnest: it names servers,
+// and says to put links and tablespaces where the source has them.
+func (s *source) contrary(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(s.config)
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "pgbackrest.conf")
+	must(t, os.WriteFile(file, append(b, []byte("pg1-host=db1\npg2-host=db2\npg2-path="+s.primary.Dir+"\n[global:restore]\nlink-all=y\ndelta=y\ntablespace-map=fast="+s.farm.Dir+"/space\n"+
+		"recovery-option=primary_conninfo=host=db1\ndb-include=template1\n[global:archive-get]\narchive-async=y\n")...), 0o600))
+	return file
 }
 
 func unzip(t *testing.T, file string) string {

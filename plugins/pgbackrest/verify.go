@@ -99,7 +99,7 @@ type verified struct {
 
 var (
 	verifiedArchive = regexp.MustCompile(`^archiveId: (\S+), total WAL checked: (\d+), total valid WAL: (\d+)$`)
-	verifiedBackup  = regexp.MustCompile(`^backup: (\S+), status: ([a-z ]+), total files checked: (\d+), total valid files: (\d+)$`)
+	verifiedBackup  = regexp.MustCompile(`^backup: (\S+), status: ([a-z -]+), total files checked: (\d+), total valid files: (\d+)$`)
 	verifiedCounts  = regexp.MustCompile(`^((missing|checksum invalid|size invalid|other): \d+(, |$))+$`)
 )
 
