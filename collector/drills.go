@@ -67,6 +67,9 @@ func (c *Collector) CancelDrill(ctx context.Context, id, reason string, by holdf
 // Drills returns every drill that is kept, the latest first.
 func (c *Collector) Drills() []holdfast.Drill { return c.drills.Drills() }
 
+// RunningDrills returns the drills under way, the first to begin first.
+func (c *Collector) RunningDrills() []holdfast.Drill { return c.drills.Running() }
+
 // Drill returns one drill.
 func (c *Collector) Drill(id string) (holdfast.Drill, bool) { return c.drills.Drill(id) }
 

@@ -140,6 +140,15 @@ func (m *Manager) Drills() []holdfast.Drill {
 	return list
 }
 
+// Running returns the drills under way, the first to begin first.
+func (m *Manager) Running() []holdfast.Drill {
+	list := []holdfast.Drill{}
+	for _, d := range m.underWay() {
+		list = append(list, *d)
+	}
+	return list
+}
+
 // underWay returns copies of the drills under way, the first to begin first.
 func (m *Manager) underWay() (list []*holdfast.Drill) {
 	m.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/collector/score"
 )
@@ -251,6 +253,23 @@ func TestDrillOnYesterdaysData(t *testing.T) {
 		t.Errorf("exercised reads %+v; want proven by the drill", r)
 	}
 	contains(t, p.Cause.Reason, "lost 1d")
+}
+
+// A drill that could not be walked to its end is no test: whatever stood, stands.
+func TestDrillWithoutOutcome(t *testing.T) {
+	for name, before := range map[string]func(*holdfast.Record){
+		"after one that passed":      func(*holdfast.Record) {},
+		"after one that failed":      func(r *holdfast.Record) { r.Outcome = holdfast.Failed },
+		"after one that is degraded": func(r *holdfast.Record) { r.Outcome = holdfast.OutcomeDegraded },
+	} {
+		w := newWorld(t)
+		w.exercise("payments", "restore-in-ams", 5*day, 50*minute, before)
+		was := asJSON(t, w.judge("payments"))
+		w.exercise("payments", "restore-in-ams", day, 5*minute, func(r *holdfast.Record) { r.Outcome, r.Drill = holdfast.OutcomeUnknown, "20260101-0badcafe" })
+		if diff := cmp.Diff(was, asJSON(t, w.judge("payments"))); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", name, diff)
+		}
+	}
 }
 
 func TestSampleCountsAsIntact(t *testing.T) {

@@ -19,6 +19,8 @@ import (
 type Drilling interface {
 	// Drills returns every drill that is kept, the latest first.
 	Drills() []holdfast.Drill
+	// RunningDrills returns those under way, the first to begin first.
+	RunningDrills() []holdfast.Drill
 	Drill(id string) (holdfast.Drill, bool)
 	// PlanDrill says what a drill would do, without doing any of it.
 	PlanDrill(o holdfast.DrillOrder) (holdfast.DrillPlan, error)

@@ -282,16 +282,13 @@ type runningDrill struct {
 // drillUnderWay is what the top bar shows, and how many drills run: one by its name,
 // several together with the clock of the first; nil: none runs.
 func (s *server) drillUnderWay() (top *runningDrill, n int) {
-	for _, d := range s.c.Drills() { // the latest first
-		if !d.Running() {
-			continue
-		}
+	for _, d := range s.c.RunningDrills() {
 		asks := slices.ContainsFunc(d.Steps, func(x holdfast.DrillStep) bool { return x.State == holdfast.StepAsked })
 		if n++; n == 1 {
 			top = &runningDrill{drillLink(d.ID), "Drill " + clip(d.Service+"/"+d.Path), d.Started, asks}
 			continue
 		}
-		top = &runningDrill{"/drills", fmt.Sprintf("%d drills", n), d.Started, asks || top.Asks}
+		top = &runningDrill{"/drills", fmt.Sprintf("%d drills", n), top.Started, asks || top.Asks}
 	}
 	return top, n
 }

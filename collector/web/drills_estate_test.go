@@ -166,6 +166,7 @@ func (nobody) Run(string) (holdfast.Run, bool) { return holdfast.Run{}, false }
 func (nobody) StopRun(string, string) error    { return holdfast.ErrInvalid }
 
 func (e *estate) Drills() []holdfast.Drill               { return e.walker().Drills() }
+func (e *estate) RunningDrills() []holdfast.Drill        { return e.walker().Running() }
 func (e *estate) Drill(id string) (holdfast.Drill, bool) { return e.walker().Drill(id) }
 func (e *estate) PlanDrill(o holdfast.DrillOrder) (holdfast.DrillPlan, error) {
 	return e.walker().Plan(o)
