@@ -167,10 +167,9 @@ func (d *drafter) database(x *holdfast.FoundDatabase) planned {
 		}
 	}
 	for i := range d.Repositories {
-		r := &d.Repositories[i]
-		inFolder := r.Kind == "dumps" && slices.Contains(r.Of, x.Kind) && slices.Equal(r.Named, []string{"folder"}) && len(x.Seen) > 0
-		if inFolder || r.data != "" && r.data == x.Path {
+		if r := &d.Repositories[i]; slices.Contains(d.held[x.Key()], r.key()) {
 			d.addRepositoryCopy(&data, r, nil, x.Kind)
+			d.copiesOf(&data, r.Location)
 		}
 	}
 	s.data = []plannedData{data}
@@ -312,25 +311,17 @@ func (d *drafter) knownData(p string) bool {
 // usedByDatabase reports whether a repository holds copies of a database found
 // here.
 func (d *drafter) usedByDatabase(r *Repository) bool {
-	if slices.Equal(r.Named, []string{"folder"}) && slices.ContainsFunc(d.Databases, func(x holdfast.FoundDatabase) bool { return slices.Contains(r.Of, x.Kind) && len(x.Seen) > 0 }) {
-		return true
-	}
-	if slices.ContainsFunc(d.Databases, func(x holdfast.FoundDatabase) bool {
-		return r.data != "" && r.data == x.Path || r.Kind == "pgbackrest" && r.data == "" && d.savedBy(&x, r.Kind)
-	}) {
-		return true
+	for _, keys := range d.held {
+		if slices.Contains(keys, r.key()) {
+			return true
+		}
 	}
 	for _, actions := range d.saved {
-		if slices.ContainsFunc(actions, func(a *Action) bool { return a.place == r.key() }) {
+		if slices.ContainsFunc(actions, func(a *Action) bool { return a.place == r.key() || a.kind == "pgbackrest" && r.Kind == a.kind }) {
 			return true
 		}
 	}
 	return false
-}
-
-// savedBy reports whether an action of a kind saves a database.
-func (d *drafter) savedBy(x *holdfast.FoundDatabase, kind string) bool {
-	return slices.ContainsFunc(d.saved[x.Key()], func(a *Action) bool { return a.kind == kind })
 }
 
 // ask notes that something is to be supplied, once, and returns the words for it.

@@ -102,6 +102,28 @@ func TestDraft(t *testing.T) {
 			files: with(cluster("srv/pg"), "srv/photos/1", strings.Repeat("x", 2<<20)),
 			want:  []string{"db1-postgresql-5433/postgresql/primary on db1", "db1-srv-photos/srv-photos/primary on db1"},
 		},
+		"dumps nobody is seen to make": {
+			files: with(cluster("srv/pg"), "srv/dumps/x-1.sql", "-- PostgreSQL database dump\n", "etc/crontab", "@daily root tar czf /b/srv.tgz /srv/dumps\n"),
+			want: []string{
+				"db1-postgresql-5433/postgresql/primary on db1",
+				`db1-postgresql-5433/postgresql/archive on db1 files.archive {"directory":"/b","pattern":"srv.tgz"}`,
+				`db1-postgresql-5433/postgresql/dump on db1 postgres.dump {"directory":"/srv/dumps","list_only":true,"pattern":"x-*.sql"}`,
+				"db1-postgresql-5433/restore-archive postgresql/archive files.restore",
+				"db1-postgresql-5433/restore-dump postgresql/dump postgres.dump postgres.restore",
+			},
+			allow: "files.restore postgres.restore",
+		},
+		"dumps of one of two clusters": {
+			files: with(with(cluster("srv/pg"), "srv/dumps/x-1.sql", "-- PostgreSQL database dump\n"), "srv/pg2/PG_VERSION", "15", "srv/pg2/global/x", "x", "srv/pg2/base/x", "x"),
+			want: []string{
+				"db1-files/srv-dumps/primary on db1",
+				`db1-files/srv-dumps/dump on db1 postgres.dump {"directory":"/srv/dumps","list_only":true,"pattern":"x-*.sql"}`,
+				"db1-files/restore-dump srv-dumps/dump postgres.dump postgres.restore",
+				"db1-postgresql/postgresql/primary on db1",
+				"db1-postgresql-5433/postgresql/primary on db1",
+			},
+			allow: "postgres.restore",
+		},
 		"credentials that stand elsewhere": {
 			files: map[string]string{
 				"etc/cron.d/a": "@daily root . /etc/s3.env && restic -r s3:https://s3.example/b --password-file /etc/p backup /srv/a\n" +

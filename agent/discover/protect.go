@@ -22,10 +22,10 @@ var defaultPorts = map[string]int{holdfast.PostgreSQL: 5432, holdfast.MariaDB: 3
 // none.
 func (f *finder) protect(r *Report) {
 	slices.SortFunc(f.databases, func(a, b database) int { return strings.Compare(a.Key(), b.Key()) })
-	r.saved = map[string][]*Action{}
+	r.saved, r.held = map[string][]*Action{}, map[string][]string{}
 	for i := range f.databases {
 		d := &f.databases[i]
-		d.Seen = f.backups(d, func(a *Action) { r.saved[d.Key()] = append(r.saved[d.Key()], a) })
+		d.Seen = f.backups(d, r)
 		r.Databases = append(r.Databases, d.FoundDatabase)
 		if len(d.Seen) == 0 {
 			r.Unprotected = append(r.Unprotected, Unprotected{Kind: d.Kind, Path: d.Path, Name: d.Name, Bytes: d.Bytes, More: d.More})
@@ -56,9 +56,11 @@ func (a *Action) copies(path string) bool {
 	return a.Saves && path != "" && slices.ContainsFunc(a.Sources, func(s string) bool { return filepath.IsAbs(s) && under(path, s) })
 }
 
-// backups lists what seems to back a database up, a line each, and says which
-// actions do.
-func (f *finder) backups(d *database, by func(*Action)) (list []string) {
+// backups lists what seems to back a database up, a line each, and notes in the
+// report which actions and repositories those are.
+func (f *finder) backups(d *database, to *Report) (list []string) {
+	by := func(a *Action) { to.saved[d.Key()] = append(to.saved[d.Key()], a) }
+	in := func(r *Repository) { to.held[d.Key()] = append(to.held[d.Key()], r.key()) }
 	add := func(format string, args ...any) {
 		line := plain(fmt.Sprintf(format, args...))
 		if len(line) > seenText {
@@ -90,8 +92,10 @@ func (f *finder) backups(d *database, by func(*Action)) (list []string) {
 		r := &f.repos[i]
 		switch {
 		case r.data != "" && r.data == d.Path && d.Container == "":
+			in(r)
 			add("%s, stanza %s of %s", r.Kind, r.Stanza, r.Config)
 		case r.Kind == "dumps" && slices.Contains(r.Of, d.Kind) && slices.Equal(r.Named, []string{"folder"}) && f.only(d):
+			in(r)
 			add("dumps in %s; no job was seen that makes them", r.Location)
 		}
 	}

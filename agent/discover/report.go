@@ -25,6 +25,7 @@ type Report struct {
 	Limits       []string                 `json:"limits"` // bounds that were reached: there may be more
 
 	saved     map[string][]*Action // key of a database → what saves it
+	held      map[string][]string  // key of a database → keys of repositories that hold it by what they say themselves
 	listening map[int]bool         // ports of this host that take connections from it
 }
 
