@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +52,18 @@ var (
 	})
 	templateDir string
 )
+
+// The helpers of all plugins' tests, under short names.
+var (
+	expect, isEmpty, must           = probetest.Expect, probetest.WantEmpty, probetest.Must
+	write, noise, fakeTool, waitFor = probetest.Write, probetest.Noise, probetest.FakeTool, probetest.WaitFor
+)
+
+// find returns a fresh probe by name.
+func find(t testing.TB, name string) probe.Probe {
+	t.Helper()
+	return probetest.Find(t, borg.Probes(), name)
+}
 
 func TestMain(m *testing.M) {
 	probetest.RestoreVictim(borg.Probes()...)
@@ -206,66 +217,6 @@ func ask(t *testing.T, q probe.Request, observe func(context.Context, probe.Requ
 	return o, err
 }
 
-// find returns a fresh probe by name.
-func find(t testing.TB, name string) probe.Probe {
-	t.Helper()
-	for _, p := range borg.Probes() {
-		if p.Describe().Name == name {
-			return p
-		}
-	}
-	t.Fatalf("no probe %s", name)
-	return nil
-}
-
-// expect tests an observation's outcome and reason.
-func expect(t *testing.T, o probe.Observation, err error, outcome holdfast.Outcome, reason holdfast.Reason) {
-	t.Helper()
-	if err != nil {
-		o.Outcome, o.Reason, o.Summary = holdfast.OutcomeUnknown, probe.ReasonOf(err), err.Error()
-	}
-	if o.Outcome != outcome || o.Reason != reason {
-		t.Errorf("got %s %q: %s %v\nwant %s %q\nraw %s", o.Outcome, o.Reason, o.Summary, o.Facts, outcome, reason, o.Raw)
-	}
-}
-
-func isEmpty(t testing.TB, dir string) {
-	t.Helper()
-	left, err := os.ReadDir(dir)
-	must(t, err)
-	if len(left) > 0 {
-		t.Errorf("scratch: got %v left in it, want nothing", left)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func write(t testing.TB, path, content string) {
-	t.Helper()
-	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	must(t, os.WriteFile(path, []byte(content), 0o600))
-}
-
-// noise is content that does not compress, the same for the same seed.
-func noise(seed byte, n int) string {
-	b := make([]byte, n)
-	_, _ = mathrand.NewChaCha8([32]byte{seed}).Read(b)
-	return string(b)
-}
-
-// fakeTool writes a program that stands where borg would.
-func fakeTool(t testing.TB, script string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "borg")
-	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
-	return path
-}
-
 // list is the IDs of the repository's archives by name.
 func (r *repo) list(t testing.TB) map[string]string {
 	t.Helper()
@@ -348,18 +299,4 @@ func flip(t testing.TB, file string, at int) {
 	must(t, err)
 	b[at] ^= 0x04
 	must(t, os.WriteFile(file, b, 0o600))
-}
-
-// waitFor polls until something another process does has happened.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(30 * time.Second); !done(); {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal("it did not happen in 30 s")
-		}
-	}
 }

@@ -208,7 +208,7 @@ func TestWithoutTool(t *testing.T) {
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				limit := 20 * time.Second
+				limit := 60 * time.Second
 				if c.reason == holdfast.Timeout {
 					limit = 500 * time.Millisecond
 				}
@@ -246,7 +246,7 @@ func TestSecondLook(t *testing.T) {
 [ -e `+mark+` ] && { `+c.second+`; }; touch `+mark+`; `+broken)
 			limit := 60 * time.Second
 			if c.name == "hung" {
-				limit = 3 * time.Second
+				limit = 10 * time.Second // long enough for the first look on a busy host
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()

@@ -254,7 +254,7 @@ func (d *daemon) defaults(t testing.TB, account, password string) string {
 // observe runs a probe.
 func observe(t testing.TB, p probe.Probe, settings map[string]any) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
 	r := probe.Request{Check: "s/d/c", Settings: encode(t, settings), Tools: tools}
 	if p.Describe().Privileges.Writes {
@@ -390,12 +390,12 @@ func await(t testing.TB, come func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(120 * time.Second)
 	for !come() {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("waited 30 s in vain")
+			t.Fatal("waited 120 s in vain")
 		}
 	}
 }

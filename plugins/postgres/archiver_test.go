@@ -90,7 +90,11 @@ func TestArchiver(t *testing.T) {
 		"unreachable":    {"host=127.0.0.1 port=1 user=watcher", holdfast.Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			limit := 60 * time.Second
+			if c.reason == holdfast.Timeout {
+				limit = 2 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			o, err := observeIn(ctx, t, "postgres.archiver", map[string]any{"dsn_file": dsnFile(t, c.dsn)}, nil)
 			expect(t, o, err, holdfast.OutcomeUnknown, c.reason) // the archive is not lost with its source

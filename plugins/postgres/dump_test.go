@@ -147,7 +147,7 @@ func TestDumpOutcomes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 			if c.reason == holdfast.Timeout {
 				ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
 			}

@@ -160,7 +160,7 @@ func (s *source) dump(t testing.TB, names ...string) string {
 // observe runs a probe; settings are Go values for JSON.
 func observe(t testing.TB, name string, settings map[string]any, tools map[string]string) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
 	return observeIn(ctx, t, name, settings, tools)
 }

@@ -77,7 +77,11 @@ func TestReplica(t *testing.T) {
 		if dsn != "" {
 			alone["primary_dsn_file"] = dsnFile(t, dsn)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		limit := 60 * time.Second
+		if name == "hung" {
+			limit = 5 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		o, err = observeIn(ctx, t, "postgres.replica", alone, nil)
 		cancel()
 		expect(t, o, err, holdfast.OK, "")
@@ -165,7 +169,11 @@ func TestReplicaOutcomes(t *testing.T) {
 		"not a DSN":           {"correct horse", holdfast.OutcomeUnknown, holdfast.CredentialUnreadable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			limit := 60 * time.Second
+			if c.reason == holdfast.Timeout {
+				limit = 2 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			o, err := observeIn(ctx, t, "postgres.replica", map[string]any{"dsn_file": dsnFile(t, c.dsn), "primary_dsn_file": dsnFile(t, s.primary.DSN("watcher", "postgres"))}, nil)
 			expect(t, o, err, c.outcome, c.reason)

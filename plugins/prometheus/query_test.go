@@ -36,7 +36,7 @@ func request(t testing.TB, settings m) probe.Request {
 
 func observe(t testing.TB, settings m) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	o, err := prometheus.Probes()[0].Observe(ctx, request(t, settings))
 	if err == nil {

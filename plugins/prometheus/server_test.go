@@ -134,7 +134,7 @@ endless +Inf
 // await asks until a query gives something.
 func (s *server) await(t testing.TB, promql string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(120 * time.Second)
 	for {
 		answer, err := http.Get(s.url + "/api/v1/query?query=" + url.QueryEscape(promql))
 		if err == nil {

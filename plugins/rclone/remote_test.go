@@ -97,7 +97,7 @@ func (s *store) request(t testing.TB, more m) probe.Request {
 
 func (s *store) observe(t testing.TB, more m) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	o, err := rclone.Probes()[0].Observe(ctx, s.request(t, more))
 	if err == nil {
@@ -311,7 +311,11 @@ func TestWithoutTool(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := s.request(t, nil)
 			r.Tools = map[string]string{"rclone": c.tool}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			limit := 60 * time.Second
+			if c.reason == holdfast.Timeout {
+				limit = time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			o, err := rclone.Probes()[0].Observe(ctx, r)
 			expect(t, o, err, holdfast.OutcomeUnknown, c.reason, c.words)

@@ -190,7 +190,12 @@ func secret(t testing.TB, text string) string {
 // observe runs a probe.
 func observe(t testing.TB, name string, settings map[string]any) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	return observeWithin(t, 60*time.Second, name, settings)
+}
+
+func observeWithin(t testing.TB, limit time.Duration, name string, settings map[string]any) (probe.Observation, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	o, err := find(t, name).Observe(ctx, probe.Request{Check: "s/d/c", Settings: encode(t, settings), Tools: tools})
 	if err == nil {
@@ -255,12 +260,12 @@ func await(t testing.TB, come func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(120 * time.Second)
 	for !come() {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("waited 30 s in vain")
+			t.Fatal("waited 120 s in vain")
 		}
 	}
 }

@@ -53,7 +53,7 @@ func TestReplica(t *testing.T) {
 	t.Run("primary hung", func(t *testing.T) {
 		must(t, syscall.Kill(primary.pid, syscall.SIGSTOP))
 		defer syscall.Kill(primary.pid, syscall.SIGCONT)
-		o, err := observe(t, "redis.replica", both)
+		o, err := observeWithin(t, 9*time.Second, "redis.replica", both)
 		expect(t, o, err, holdfast.OutcomeDegraded, holdfast.Unreachable)
 		unseen(t, o)
 		o, err = observe(t, "redis.replica", alone)
@@ -70,7 +70,7 @@ func TestReplica(t *testing.T) {
 	t.Run("hung", func(t *testing.T) {
 		must(t, syscall.Kill(replica.pid, syscall.SIGSTOP))
 		defer syscall.Kill(replica.pid, syscall.SIGCONT)
-		o, err := observe(t, "redis.replica", alone)
+		o, err := observeWithin(t, 2*time.Second, "redis.replica", alone)
 		expect(t, o, err, holdfast.Failed, holdfast.Timeout)
 	})
 	t.Run("promoted", func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +58,18 @@ var template = sync.OnceValue(func() *repo {
 
 // templateDir is the template's folder, once it was made.
 var templateDir string
+
+// The helpers of all plugins' tests, under short names.
+var (
+	expect, isEmpty, must           = probetest.Expect, probetest.WantEmpty, probetest.Must
+	write, noise, fakeTool, waitFor = probetest.Write, probetest.Noise, probetest.FakeTool, probetest.WaitFor
+)
+
+// find returns a fresh probe by name.
+func find(t testing.TB, name string) probe.Probe {
+	t.Helper()
+	return probetest.Find(t, restic.Probes(), name)
+}
 
 func TestMain(m *testing.M) {
 	probetest.RestoreVictim(restic.Probes()...)
@@ -139,7 +150,7 @@ func (r *repo) settings(t testing.TB, more map[string]any) holdfast.Settings {
 // observe runs a probe on the repository.
 func (r *repo) observe(t *testing.T, name string, more map[string]any) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
 	q := probe.Request{Check: "s/d/c", Settings: r.settings(t, more), Tools: map[string]string{"restic": tool}}
 	if name == "restic.restore" {
@@ -155,58 +166,6 @@ func (r *repo) observe(t *testing.T, name string, more map[string]any) (probe.Ob
 		isEmpty(t, q.Scratch)
 	}
 	return o, err
-}
-
-// find returns a fresh probe by name.
-func find(t testing.TB, name string) probe.Probe {
-	t.Helper()
-	for _, p := range restic.Probes() {
-		if p.Describe().Name == name {
-			return p
-		}
-	}
-	t.Fatalf("no probe %s", name)
-	return nil
-}
-
-// expect tests an observation's outcome and reason.
-func expect(t *testing.T, o probe.Observation, err error, outcome holdfast.Outcome, reason holdfast.Reason) {
-	t.Helper()
-	if err != nil {
-		o.Outcome, o.Reason, o.Summary = holdfast.OutcomeUnknown, probe.ReasonOf(err), err.Error()
-	}
-	if o.Outcome != outcome || o.Reason != reason {
-		t.Errorf("got %s %q: %s %v\nwant %s %q\nraw %s", o.Outcome, o.Reason, o.Summary, o.Facts, outcome, reason, o.Raw)
-	}
-}
-
-func isEmpty(t *testing.T, dir string) {
-	t.Helper()
-	left, err := os.ReadDir(dir)
-	must(t, err)
-	if len(left) > 0 {
-		t.Errorf("scratch: got %v left in it, want nothing", left)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func write(t testing.TB, path, content string) {
-	t.Helper()
-	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	must(t, os.WriteFile(path, []byte(content), 0o600))
-}
-
-// noise is content that does not compress, the same for the same seed.
-func noise(seed byte, n int) string {
-	b := make([]byte, n)
-	_, _ = mathrand.NewChaCha8([32]byte{seed}).Read(b)
-	return string(b)
 }
 
 // cheapKey replaces a repository's only key with one whose key derivation costs
@@ -279,14 +238,6 @@ func (r *repo) lock(t *testing.T, exclusive bool, age time.Duration) string {
 	sum := sha256.Sum256(sealed)
 	path := filepath.Join(r.dir, "locks", hex.EncodeToString(sum[:]))
 	write(t, path, string(sealed))
-	return path
-}
-
-// fakeTool writes a program that stands where restic would.
-func fakeTool(t *testing.T, script string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "restic")
-	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
 }
 

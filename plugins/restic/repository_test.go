@@ -137,7 +137,7 @@ func TestWithoutTool(t *testing.T) {
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				limit := 20 * time.Second
+				limit := 60 * time.Second
 				if c.reason == holdfast.Timeout {
 					limit = 300 * time.Millisecond
 				}
@@ -173,7 +173,11 @@ func TestSecondLook(t *testing.T) {
 			mark := filepath.Join(t.TempDir(), "seen")
 			fake := fakeTool(t, `case " $* " in *" find "*) ;; *) exec `+tool+` "$@";; esac
 [ -e `+mark+` ] && { `+c.second+`; }; touch `+mark+`; `+broken)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			limit := 60 * time.Second
+			if c.name == "hung" {
+				limit = 10 * time.Second // long enough for the first look on a busy host
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			o, err := find(t, "restic.repository").Observe(ctx, probe.Request{Settings: r.settings(t, nil), Tools: map[string]string{"restic": fake}})
 			expect(t, o, err, c.outcome, c.reason)
@@ -244,18 +248,4 @@ func entries(t *testing.T, dir string) []os.DirEntry {
 		t.Fatal(err)
 	}
 	return found
-}
-
-// waitFor polls until something another process does has happened.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(20 * time.Second); !done(); {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal("it did not happen in 20 s")
-		}
-	}
 }

@@ -116,7 +116,7 @@ func (s *store) request(t testing.TB, more m) probe.Request {
 
 func (s *store) observe(t testing.TB, more m) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	o, err := s3.Probes()[0].Observe(ctx, s.request(t, more))
 	if err == nil {

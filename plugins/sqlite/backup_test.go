@@ -49,7 +49,7 @@ func made(t testing.TB, sql string) []byte {
 
 func observe(t testing.TB, settings map[string]any) (probe.Observation, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	o, err := sqlite.Probes()[0].Observe(ctx, request(t, settings))
 	if err == nil {
@@ -311,7 +311,11 @@ func TestFolderAndTool(t *testing.T) {
 		"old":  {fake("echo 'Error: unknown option: -safe' >&2; exit 1"), holdfast.ToolMissing},
 		"hung": {fake("exec sleep 600"), holdfast.Timeout},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		limit := 60 * time.Second
+		if c.reason == holdfast.Timeout {
+			limit = time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		r := request(t, map[string]any{"directory": dir})
 		r.Tools = map[string]string{"sqlite3": c.tool}
 		o, err := sqlite.Probes()[0].Observe(ctx, r)

@@ -305,11 +305,11 @@ func (s *Server) Await(t testing.TB, query string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(30 * time.Second); s.Value(t, "postgres", "select ("+query+")::text") != "true"; {
+	for limit := time.After(120 * time.Second); s.Value(t, "postgres", "select ("+query+")::text") != "true"; {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("not within 30 s: %s", query)
+			t.Fatalf("not within 120 s: %s", query)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (s *Server) start(program, address, versions string) error {
 	ended := make(chan error, 1)
 	go func(cmd *exec.Cmd) { ended <- cmd.Wait() }(s.cmd) // ends with the server
 	s.URL = "http://" + address
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(120 * time.Second); ; {
 		answer, err := http.Get(s.URL)
 		if err == nil {
 			answer.Body.Close()
