@@ -205,10 +205,20 @@ type DrillAnswer struct {
 
 // DrillPlan is what a drill would do: nothing of it has happened.
 type DrillPlan struct {
-	Drill
-	Refusals []string `json:"refusals,omitempty"` // why it could not start
-	Warnings []string `json:"warnings,omitempty"` // what is known beforehand to go wrong, or to wait
-	Depends  []string `json:"depends,omitempty"`  // SERVICE/PATH of what the path waits for, the first to recover first
+	DrillOrder
+	Site     string      `json:"site"`
+	Plan     string      `json:"plan,omitempty"`
+	Version  string      `json:"version,omitempty"`
+	Terms    DrillTerms  `json:"terms"`
+	Steps    []DrillStep `json:"steps"`
+	Refusals []string    `json:"refusals,omitempty"` // why it could not start
+	Warnings []string    `json:"warnings,omitempty"` // what is known beforehand to go wrong, or to wait
+	Depends  []string    `json:"depends,omitempty"`  // SERVICE/PATH of what the path waits for, the first to recover first
+}
+
+// Drill is the drill of the plan, before it begins.
+func (p *DrillPlan) Drill() Drill {
+	return Drill{DrillOrder: p.DrillOrder, Site: p.Site, Plan: p.Plan, Version: p.Version, Terms: p.Terms, Steps: p.Steps}
 }
 
 // DrillBooking is an appointment for a drill, once or again and again.

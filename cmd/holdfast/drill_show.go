@@ -78,7 +78,8 @@ func heading(d *holdfast.Drill) string {
 // writePlan prints what a drill would do.
 func writePlan(w io.Writer, p holdfast.DrillPlan) error {
 	var b strings.Builder
-	b.WriteString("dry run: nothing is run, nothing recorded\n" + heading(&p.Drill))
+	d := p.Drill()
+	b.WriteString("dry run: nothing is run, nothing recorded\n" + heading(&d))
 	if len(p.Depends) > 0 {
 		what := "waits for, not walked"
 		if p.Dependencies {

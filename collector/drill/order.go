@@ -34,7 +34,7 @@ func (m *Manager) start(ctx context.Context, o holdfast.DrillOrder, by, booking 
 	if len(plan.Refusals) > 0 {
 		return holdfast.Drill{}, fmt.Errorf("%w: %s", holdfast.ErrConflict, strings.Join(plan.Refusals, "; "))
 	}
-	d := plan.Drill
+	d := plan.Drill()
 	d.Started = m.cfg.Now().UTC()
 	d.ID, d.By, d.Booking = d.Started.Format("20060102")+"-"+random(), by, booking
 	if err := m.save(ctx, &d); err != nil {

@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -291,7 +292,7 @@ func TestDrillPlan(t *testing.T) {
 			t.Errorf("terms %+v, want those of ransomware and 20 m + 15 m of people expected", p.Terms)
 		}
 		if p.Steps[1].Of != "dns/second" || p.Steps[1].Check != "dns/second/answers" || len(p.Depends) != 1 {
-			t.Errorf("steps %q of %v, want the dependency's first", words(p.Drill), p.Depends)
+			t.Errorf("steps %q of %v, want the dependency's first", words(p.Drill()), p.Depends)
 		}
 		if diff := cmp.Diff([]string{restored + ": agent dr1 refuses it by its own policy"}, p.Warnings); diff != "" {
 			t.Errorf("warnings (-want +got):\n%s", diff)
@@ -312,6 +313,35 @@ func TestDrillPlan(t *testing.T) {
 		after(time.Hour)
 		if len(w.Drills())+len(w.asked)+len(w.records) != 0 {
 			t.Errorf("%d drills, asked %q, %d records: planning does nothing", len(w.Drills()), w.asked, len(w.records))
+		}
+	})
+}
+
+// TestDrillsTogether: two drills that restore on one agent are flagged, and one waits
+// for the other there.
+func TestDrillsTogether(t *testing.T) {
+	try(t, func(t *testing.T, w *world) {
+		first := w.goes()
+		order := holdfast.DrillOrder{Service: "shop", Path: "again"}
+		p, err := w.Plan(order)
+		if err != nil || len(p.Refusals) > 0 {
+			t.Fatalf("got %v, %q: another path may be walked", err, p.Refusals)
+		}
+		if want := "drill " + first.ID + " of shop/restore restores on dr1 as well: one waits for the other"; !slices.Contains(p.Warnings, want) {
+			t.Errorf("warnings %q, want %q", p.Warnings, want)
+		}
+		second, err := w.Start(t.Context(), order, ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		for _, d := range []holdfast.Drill{first, second} {
+			if !slices.ContainsFunc(w.Running(), func(r holdfast.Drill) bool { return r.ID == d.ID }) {
+				t.Errorf("drill %s is not under way", d.ID)
+			}
+			if _, err := w.Cancel(t.Context(), d.ID, "", ops); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -58,6 +58,7 @@ paths:
       - {name: switch, who: ada, expect: 5m}
     mbco: {probe: net.http, on: dr1, every: 1d}
   by-hand: {covers: [site-loss], at: ams, from: [files/vault], needs: [{plan: move}]}
+  again: {covers: [site-loss], at: ams, from: [files/vault], needs: [{plan: move}], tests: {restored: {probe: restic.restore, on: dr1, every: 7d}}}
   no-plan: {covers: [site-loss], at: ams, from: [files/vault]}
 ---
 service: dns

@@ -77,7 +77,7 @@ func (s *server) showDrill(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	v.Gone = d.Away.Std() >= goneTold
 	v.Beyond = d.Terms.RTO.Stated() && took > d.Terms.RTO.Limit.Std()
-	longest := longestStep(&d, now)
+	longest := longestStep(d.Steps, now)
 	restored := false
 	for i := range d.Steps {
 		restored = restored || d.Steps[i].Kind == holdfast.StepRestore && d.Steps[i].Of == ""
@@ -137,9 +137,9 @@ func drillLead(d *holdfast.Drill, now time.Time) string {
 }
 
 // longestStep is what the bars of all steps are measured against.
-func longestStep(d *holdfast.Drill, now time.Time) (longest holdfast.Duration) {
-	for i := range d.Steps {
-		longest = max(longest, d.Steps[i].Took(now), d.Steps[i].Expect)
+func longestStep(steps []holdfast.DrillStep, now time.Time) (longest holdfast.Duration) {
+	for i := range steps {
+		longest = max(longest, steps[i].Took(now), steps[i].Expect)
 	}
 	return longest
 }
@@ -259,7 +259,7 @@ func (s *server) showNewDrill(w http.ResponseWriter, r *http.Request, status int
 	if service := s.c.Catalogue().Service(plan.Service); service != nil && service.Path(plan.Path) != nil {
 		v.Scenarios = service.Path(plan.Path).Covers
 	}
-	longest := longestStep(&plan.Drill, now)
+	longest := longestStep(plan.Steps, now)
 	for i := range v.DrillPlan.Steps {
 		v.Steps = append(v.Steps, newStepView(&v.DrillPlan.Steps[i], plan.Service, longest, now))
 	}
