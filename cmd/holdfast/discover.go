@@ -41,7 +41,7 @@ func discoverCommand() *cobra.Command {
   unprotected    databases and large folders of which no backup was seen here
 
 It reads and changes nothing, runs no program, keeps off network file systems, and
-runs with the lowest priority. Command lines are taken apart and never shown, so no
+runs at a low priority. Command lines are taken apart and never shown, so no
 password in them is. Run it as root to see all: what it could not read it says.
 
 "Seen no backup of it on this host" is what it means: a backup that another host
