@@ -126,6 +126,34 @@ case " $* " in *" restore "*) touch `+mark+`; exec sleep 6000;; esac`)
 	})
 }
 
+// TestScratchKeptFromOtherChecks has a restore test whose scratch lies in what another
+// check on the same host reads: the agent tells its plugin, which refuses.
+func TestScratchKeptFromOtherChecks(t *testing.T) {
+	t.Parallel()
+	repository, password := resticRepository(t, 1<<10)
+	archives := t.TempDir()
+	scratch := filepath.Join(archives, "scratch")
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	source := fmt.Sprintf("repository: %q, password_file: %q", repository, password)
+	w := startRestoreWorld(t, restoreCatalogue("probe: restic.repository, with: {"+source+"}", "probe: restic.restore, with: {"+source+fmt.Sprintf(", scratch: %q}", scratch))+
+		fmt.Sprintf("    needs:\n      - {name: archives, probe: files.archive, on: dr1, every: 1h, with: {directory: %q}}\n", archives), "allow: [restic.*]\n", "holdfast")
+	var run holdfast.Run
+	eventuallyTrue(t, "the agent to take a request", func() bool {
+		var status int
+		status, run = w.run(t, restored)
+		return status == http.StatusAccepted && run.State == holdfast.RunSent
+	})
+	run, _ = w.follow(t, run.ID, over)
+	if run.Outcome != holdfast.OutcomeUnknown || run.Reason != holdfast.Refused || !strings.Contains(run.Summary, "lies in "+archives) {
+		t.Errorf("the restore: got %+v, want it refused for %s", run, archives)
+	}
+	if left := below(t, scratch); len(left) > 0 {
+		t.Errorf("scratch holds %v, want nothing", left)
+	}
+}
+
 // killInRestore kills the agent once mark is there, and starts it again without the tool,
 // so that no test can pass any more.
 func (w *restoreWorld) killInRestore(t *testing.T, mark, scratch, tool string, names ...string) {

@@ -20,8 +20,9 @@ type restoreSettings struct {
 	scratch.Sampling
 }
 
-// memory is what borg and the comparison take of a repository of usual size; the
-// index of a large one takes some 100 MiB more for each TiB.
+// memory is what a restore takes here, by measure of borg 1.2 with 20,000 files: 80 MiB
+// beside this plugin's own, and room to spare. A repository of many millions of chunks
+// takes more: its catalogue says memory.
 const memory = 256 << 20
 
 func (restoreProbe) Describe() probe.Description {

@@ -153,32 +153,15 @@ func (l *look) call(ctx context.Context, args ...string) (result, error) {
 	return res, err
 }
 
-// stream runs a command and reads its output as it comes. An error of read wins,
-// unless it only passes on that the tool has failed.
+// stream runs a command and reads its output as it comes.
 func (l *look) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
-	from, to := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := read(from)
+	return scratch.Stream(read, func(to io.Writer) error {
+		res, err := l.exec(ctx, args[0], "", to, args...)
 		if err == nil {
-			_, err = io.Copy(io.Discard, from) // what follows the part that was read
+			err = l.judge(res)
 		}
-		from.CloseWithError(err)
-		done <- err
-	}()
-	res, err := l.exec(ctx, args[0], "", to, args...)
-	if err == nil {
-		err = l.judge(res)
-	}
-	if err != nil {
-		to.CloseWithError(scratch.ErrTool)
-	} else {
-		to.Close()
-	}
-	if readErr := <-done; readErr != nil && !errors.Is(readErr, scratch.ErrTool) {
-		return readErr
-	}
-	return err
+		return err
+	})
 }
 
 // braces doubles braces, which borg would take for placeholders like {now}.

@@ -58,8 +58,8 @@
 //	  restored: {probe: files.restore, on: dr1, every: 7d,
 //	             with: {directory: /srv/backup, pattern: "etc-*.tar.zst", manifest: SHA256SUMS, must_exist: [etc/fstab, "etc/ssl/*.pem"]}}
 //
-// files.restore takes the newest finished archive, or a random one: a tar file, as it
-// is or packed with gzip or zstd. It reads that to its end and compares the manifest's
+// files.restore takes the newest finished archive, or with point: random any: a tar
+// file, as it is or packed with gzip or zstd. It reads that to its end and compares the manifest's
 // sum, has the tar program unpack it into scratch, which must have room for it, and
 // then compares every file and link with a second reading of the archive by other
 // code than tar's, counts what is there, and looks for what must exist. Scratch is

@@ -21,6 +21,19 @@
 //
 // restic.repository never claims verification: without reading the data a
 // damaged pack looks like a good one.
+//
+// In a catalogue:
+//
+//	data:
+//	  files:
+//	    copies:
+//	      offsite: {probe: restic.repository, on: dr1, every: 15m, with: {repository: /srv/restic/files, password_file: /etc/holdfast/restic}}
+//	…
+//	tests:
+//	  intact:   {probe: restic.check, on: dr1, every: 1d, with: {repository: /srv/restic/files, password_file: /etc/holdfast/restic, read_data_subset: 5%}}
+//	  restored: {probe: restic.restore, on: dr1, every: 7d,
+//	             with: {repository: /srv/restic/files, password_file: /etc/holdfast/restic, scratch: /srv/scratch,
+//	                    point: random, target_bytes_max: 50GiB, tolerate: [/var/cache/]}}
 package restic
 
 import (

@@ -70,32 +70,15 @@ func (r *repository) call(ctx context.Context, args ...string) (probe.Output, er
 	return out, err
 }
 
-// stream runs a command and reads its output as it comes. An error of read wins,
-// unless it only passes on that the tool has failed.
+// stream runs a command and reads its output as it comes.
 func (r *repository) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
-	from, to := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := read(from)
+	return scratch.Stream(read, func(to io.Writer) error {
+		out, err := r.exec(ctx, to, args...)
 		if err == nil {
-			_, err = io.Copy(io.Discard, from) // what follows the part that was read
+			err = r.judge(out)
 		}
-		from.CloseWithError(err)
-		done <- err
-	}()
-	out, err := r.exec(ctx, to, args...)
-	if err == nil {
-		err = r.judge(out)
-	}
-	if err != nil {
-		to.CloseWithError(scratch.ErrTool)
-	} else {
-		to.Close()
-	}
-	if readErr := <-done; readErr != nil && !errors.Is(readErr, scratch.ErrTool) {
-		return readErr
-	}
-	return err
+		return err
+	})
 }
 
 // retries watches standard error and ends a call on a local repository that has

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -136,7 +135,7 @@ func testRestoreGood(t *testing.T, r Restorable) {
 	if err != nil || o.Outcome != holdfast.OK || o.Restoration == nil {
 		t.Fatalf("got %+v, %v, want it restored", o, err)
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 	got := o.Restoration
 	if got.Coverage != 1 || got.Bytes == 0 || got.Checks == 0 || got.Point.IsZero() || got.Duration <= 0 ||
 		got.Started.Before(before) || got.Started.Add(got.Duration.Std()).After(time.Now()) {
@@ -162,7 +161,7 @@ func testRestoreRandom(t *testing.T, r Restorable) {
 	if _, err := r.restore(t.Context(), t, into, r.Tools, map[string]any{"point": "oldest"}); err == nil || !strings.Contains(err.Error(), "neither latest nor random") {
 		t.Errorf("point oldest: got %v, want it refused", err)
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 }
 
 func testRestoreAway(t *testing.T, r Restorable) {
@@ -198,7 +197,7 @@ func testRestoreAway(t *testing.T, r Restorable) {
 	if err := os.Remove(inside); err != nil {
 		t.Error(err)
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 }
 
 func testRestoreMemory(t *testing.T, r Restorable) {
@@ -207,7 +206,7 @@ func testRestoreMemory(t *testing.T, r Restorable) {
 	if probe.ReasonOf(err) != holdfast.TooSmall || !strings.Contains(err.Error(), "of memory available, this restore needs 4PiB") {
 		t.Errorf("got %v (%q), want too-small", err, probe.ReasonOf(err))
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 }
 
 func testRestoreRoom(t *testing.T, r Restorable) {
@@ -226,7 +225,7 @@ func testRestoreRoom(t *testing.T, r Restorable) {
 	if probe.ReasonOf(err) != holdfast.TooSmall || !strings.Contains(err.Error(), "and a tenth to spare") {
 		t.Errorf("got %v (%q), want too-small", err, probe.ReasonOf(err))
 	}
-	wantNothing(t, small)
+	WantEmpty(t, small)
 }
 
 func testRestoreCancelled(t *testing.T, r Restorable) {
@@ -239,7 +238,7 @@ func testRestoreCancelled(t *testing.T, r Restorable) {
 		_, err := r.restore(ctx, t, into, tools, nil)
 		done <- err
 	}()
-	await(t, "the restore", func() bool { return there(mark) })
+	WaitFor(t, func() bool { return there(mark) })
 	if !there(filepath.Join(only(t, into), "data")) {
 		t.Error("scratch holds no data in the middle of a restore: this test shows nothing")
 	}
@@ -247,7 +246,7 @@ func testRestoreCancelled(t *testing.T, r Restorable) {
 	if err := <-done; err == nil {
 		t.Error("got an observation, want an error: it was cancelled")
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 	if left := workIn(t, into); len(left) > 0 {
 		t.Errorf("processes left: %q", left)
 	}
@@ -263,7 +262,7 @@ func testRestoreDeadline(t *testing.T, r Restorable) {
 	if probe.ReasonOf(err) != holdfast.Timeout {
 		t.Errorf("got %v (%q), want timeout", err, probe.ReasonOf(err))
 	}
-	wantNothing(t, into)
+	WantEmpty(t, into)
 	if left := workIn(t, into); len(left) > 0 {
 		t.Errorf("processes left: %q", left)
 	}
@@ -284,7 +283,7 @@ func testRestoreKilled(t *testing.T, r Restorable) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	await(t, "the restore", func() bool { return there(mark) })
+	WaitFor(t, func() bool { return there(mark) })
 	data := filepath.Join(only(t, into), "data")
 	// While its owner lives, another test leaves the folder alone.
 	if o, err := r.restore(t.Context(), t, into, r.Tools, nil); err != nil || o.Outcome != holdfast.OK {
@@ -297,34 +296,14 @@ func testRestoreKilled(t *testing.T, r Restorable) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	await(t, "its processes to end with it", func() bool { return len(workIn(t, into)) == 0 })
+	WaitFor(t, func() bool { return len(workIn(t, into)) == 0 })
 	if !there(data) {
 		t.Error("the dead left nothing: this test shows nothing")
 	}
 	if o, err := r.restore(t.Context(), t, into, r.Tools, nil); err != nil || o.Outcome != holdfast.OK {
 		t.Errorf("after the dead: got %+v, %v, want it restored", o, err)
 	}
-	wantNothing(t, into)
-}
-
-// wantNothing tests that a folder is empty.
-func wantNothing(t *testing.T, dir string) {
-	t.Helper()
-	left, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{}, names(left)); diff != "" {
-		t.Errorf("scratch is not empty (-want +got):\n%s", diff)
-	}
-}
-
-func names(entries []os.DirEntry) []string {
-	list := []string{}
-	for _, e := range entries {
-		list = append(list, e.Name())
-	}
-	return list
+	WantEmpty(t, into)
 }
 
 // only returns the workspace in a folder that has data.
@@ -352,20 +331,4 @@ func workIn(t *testing.T, dir string) []string {
 		}
 	}
 	return found
-}
-
-// await waits for what must come; how soon does not matter.
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

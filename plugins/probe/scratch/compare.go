@@ -14,9 +14,6 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
 )
 
-// ErrTool ends a stream whose tool has failed: the tool's own error says why.
-var ErrTool = errors.New("the tool ended early")
-
 // Comparison holds what was restored against the backup, which is read a second time.
 type Comparison struct {
 	root      *os.Root
