@@ -34,7 +34,7 @@ type harm struct {
 	files        []string
 	kinds        []string
 	look, verify verdict
-	points       int // that are left, newest first, of the six that there are at most; -1: not asked
+	points       int // that are left of five; -1: not asked
 }
 
 func harms(s *source) []harm {
@@ -46,8 +46,8 @@ func harms(s *source) []harm {
 		{"backup.info.copy", []string{"backup/main/backup.info.copy"}, few, limping, ruined, 5},
 		{"archive.info", []string{"archive/main/archive.info"}, kinds, limping, ruined, 5},
 		{"archive.info.copy", []string{"archive/main/archive.info.copy"}, few, limping, ruined, 5},
-		{"both backup.info", []string{"backup/main/backup.info", "backup/main/backup.info.copy"}, kinds, ruined, ruined, 0},
-		{"both archive.info", []string{"archive/main/archive.info", "archive/main/archive.info.copy"}, kinds, ruined, ruined, 0},
+		{"both backup.info", []string{"backup/main/backup.info", "backup/main/backup.info.copy"}, few, ruined, ruined, 0},
+		{"both archive.info", []string{"archive/main/archive.info", "archive/main/archive.info.copy"}, []string{"cut", "empty", "gone"}, ruined, ruined, 0},
 		{"manifest", []string{incr + "backup.manifest"}, kinds, good, ruined, 5},
 		{"manifest copy", []string{incr + "backup.manifest.copy"}, few, good, ruined, 5},
 		{"both manifests", []string{incr + "backup.manifest", incr + "backup.manifest.copy"}, []string{"flip", "cut"}, good, ruined, 5},

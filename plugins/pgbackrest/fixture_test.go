@@ -21,6 +21,7 @@ import (
 	"github.com/holdfast-monitor/holdfast/plugins/pgbackrest"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres/pgtest"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 const (
@@ -50,6 +51,7 @@ var shared = struct {
 }{}
 
 func TestMain(m *testing.M) {
+	probetest.RestoreVictim(pgbackrest.Probes()...)
 	code := m.Run()
 	if shared.farm != nil {
 		if err := shared.farm.Close(); err != nil {
@@ -348,7 +350,7 @@ func observeIn(ctx context.Context, t testing.TB, name string, q probe.Request) 
 		if q.Scratch == "" {
 			q.Scratch = t.TempDir()
 		}
-		defer isEmpty(t, q.Scratch)
+		defer probetest.WantEmpty(t, q.Scratch)
 	}
 	o, err := p.Observe(ctx, q)
 	if err == nil {
@@ -404,15 +406,6 @@ func ids(o probe.Observation) []string {
 		all = append(all, p.ID)
 	}
 	return all
-}
-
-func isEmpty(t testing.TB, dir string) {
-	t.Helper()
-	left, err := os.ReadDir(dir)
-	must(t, err)
-	if len(left) > 0 {
-		t.Errorf("scratch: got %v left in it, want nothing", left)
-	}
 }
 
 func must(t testing.TB, err error) {

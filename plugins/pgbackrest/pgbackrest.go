@@ -89,6 +89,9 @@ var tools = []string{"pgbackrest"}
 
 var target = []string{"stanza", "repository", "config", "repo"}
 
+// paths are the settings that name data on the host.
+var paths = []string{"repository"}
+
 // reasons are those every probe here can give.
 var reasons = []holdfast.Reason{holdfast.Empty, holdfast.Damaged, holdfast.Credential, holdfast.CredentialUnreadable, holdfast.Missing,
 	holdfast.Unreachable, holdfast.Timeout, holdfast.ToolMissing, holdfast.Refused, holdfast.TooSmall}

@@ -24,6 +24,7 @@ func (p *repositoryProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools,
 			Note: "reads the repository; takes no lock and writes nothing"},
 		Target:  target,
+		Paths:   paths,
 		Reasons: reasons,
 	}
 }
@@ -86,10 +87,11 @@ type survey struct {
 	folders map[string]entry // of the backups
 	archive *archive
 	track   track    // of the newest usable backup
+	ends    uint32   // the timeline that recovery of it ends on
 	moments []moment // what can be recovered, newest first, with files all the way
 	oldest  *moment  // the oldest usable backup's end
 	gap     string   // the file of the log that is missing behind the track; "": none
-	fault   error    // of backups that cannot be used, the newest first
+	fault   error    // of the newest of the backups that cannot be used
 }
 
 // survey looks for so many moments, and the oldest. The error is that of a repository
@@ -127,7 +129,7 @@ func (r *repository) survey(ctx context.Context, want int) (s survey, err error)
 			continue
 		}
 		if s.track.files == nil {
-			s.track = t
+			s.track, s.ends = t, s.archive.timeline()
 			if s.gap, err = s.archive.gap(ctx, t, time.Now()); err != nil {
 				return s, err
 			}
@@ -239,7 +241,7 @@ func (s survey) describe() probe.Observation {
 	o.Measures = append(o.Measures, holdfast.Measure{Name: "newest_size", Value: float64(b.Info.Size), Unit: "bytes"},
 		holdfast.Measure{Name: "newest_stored", Value: float64(b.Info.Repository.Size), Unit: "bytes"})
 	if s.track.files != nil {
-		o.Facts["timeline"] = strconv.FormatUint(uint64(s.archive.timeline()), 10)
+		o.Facts["timeline"] = strconv.FormatUint(uint64(s.ends), 10)
 		o.Measures = append(o.Measures, holdfast.Measure{Name: "wal_files_to_replay", Value: float64(len(s.track.files))})
 	}
 	return o

@@ -46,6 +46,7 @@ func (restoreProbe) Describe() probe.Description {
 		Privileges: holdfast.Privileges{Writes: true, Secrets: true, Tools: []string{"pgbackrest", "postgres"},
 			Note: "reads the repository; runs a cluster in scratch, as user postgres where the agent is root"},
 		Target:  target,
+		Paths:   paths,
 		Reasons: append([]holdfast.Reason{holdfast.Assertion}, reasons...),
 	}
 }

@@ -2,15 +2,11 @@ package pgbackrest_test
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +15,7 @@ import (
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 	"github.com/holdfast-monitor/holdfast/plugins/probe"
+	"github.com/holdfast-monitor/holdfast/plugins/probe/probetest"
 )
 
 // entries asks how many entries there are, and that they are the right ones.
@@ -136,7 +133,6 @@ func TestRestoreFaults(t *testing.T) {
 		"tablespace since":     {s.late, "", nil, nil, holdfast.OutcomeUnknown, holdfast.Refused, "tablespace"},
 		"no such user":         {s.plain, "", map[string]any{"user": "nobody"}, nil, holdfast.OutcomeUnknown, "", "see the setting user"},
 		"more than bytes_max":  {s.plain, "", map[string]any{"bytes_max": "1MiB"}, nil, holdfast.OutcomeUnknown, holdfast.TooSmall, "bytes_max"},
-		"scratch in the repo":  {s.plain, "", map[string]any{"scratch": s.plain}, nil, holdfast.OutcomeUnknown, holdfast.Refused, ""},
 		"no postgres":          {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": "/no/such/postgres"}, holdfast.OutcomeUnknown, holdfast.ToolMissing, ""},
 		"postgres ends":        {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": s.tool(t, "echo no luck >&2; exit 1")}, holdfast.OutcomeUnknown, "", "no luck"},
 		"postgres gives up":    {s.plain, "", nil, map[string]string{"pgbackrest": tool, "postgres": s.tool(t, "echo 'FATAL:  WAL ends before end of online backup' >&2; exit 1")}, holdfast.Failed, holdfast.Damaged, "WAL ends before"},
@@ -204,108 +200,20 @@ func TestTimeline(t *testing.T) {
 	expect(t, o, err, holdfast.OK, "")
 }
 
-// slow is a PostgreSQL that stops when it should recover.
-func slow(t *testing.T, s *source) (tools map[string]string, mark string) {
-	script := s.tool(t, "")
-	mark = filepath.Join(filepath.Dir(script), "mark")
-	must(t, os.Chmod(filepath.Dir(script), 0o777))
-	must(t, os.WriteFile(script, []byte("#!/bin/sh\ntouch "+mark+"\nexec sleep 600\n"), 0o755))
-	return map[string]string{"pgbackrest": tool, "postgres": script}, mark
-}
-
-func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-func TestRestoreCancelled(t *testing.T) {
+// TestRestoreContract runs what every restore probe must keep: among others that nothing
+// is left after cancel, deadline and kill.
+func TestRestoreContract(t *testing.T) {
 	t.Parallel()
 	s := theSource(t)
-	tools, mark := slow(t, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	told := make(chan string, 1000)
-	done := make(chan error, 1)
-	q := request(t, s.plain, nil)
-	q.Tools, q.Scratch = tools, t.TempDir()
-	go func() {
-		ctx := probe.WithProgress(ctx, func(p holdfast.Phase) {
-			select {
-			case told <- p.Name:
-			default:
-			}
-		})
-		_, err := observeIn(ctx, t, "pgbackrest.restore", q)
-		done <- err
-	}()
-	waitFor(t, func() bool { return exists(mark) })
-	if len(processesIn(t, q.Scratch)) == 0 {
-		t.Error("no process works in scratch, want one: this test finds none")
-	}
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("got an observation, want an error: it was cancelled")
-	}
-	isEmpty(t, q.Scratch)
-	if left := processesIn(t, q.Scratch); len(left) > 0 {
-		t.Errorf("processes %v are left", left)
-	}
-	close(told)
-	var phases []string
-	for name := range told {
-		phases = append(phases, name)
-	}
-	if got := slices.Compact(phases); !slices.Equal(got, []string{"list", "restore"}) {
-		t.Errorf("phases: got %v, want list, restore", got)
-	}
-}
-
-// TestRestoreKilled kills the process that restores. The test binary is run again
-// as that process.
-func TestRestoreKilled(t *testing.T) {
-	if settings := os.Getenv("RESTORE_SETTINGS"); settings != "" {
-		_, err := find(t, "pgbackrest.restore").Observe(t.Context(), probe.Request{Settings: holdfast.Settings(settings), Scratch: os.Getenv("RESTORE_SCRATCH"),
-			Tools: map[string]string{"pgbackrest": tool, "postgres": os.Getenv("RESTORE_POSTGRES")}})
-		t.Fatalf("it ended by itself: %v", err)
-	}
-	t.Parallel()
-	s := theSource(t)
-	tools, mark := slow(t, s)
-	q := request(t, s.plain, nil)
-	q.Scratch = t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRestoreKilled$")
-	cmd.Env = append(os.Environ(), "RESTORE_SETTINGS="+string(q.Settings), "RESTORE_SCRATCH="+q.Scratch, "RESTORE_POSTGRES="+tools["postgres"])
-	must(t, cmd.Start())
-	waitFor(t, func() bool { return exists(mark) })
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	waitFor(t, func() bool { return len(processesIn(t, q.Scratch)) == 0 })
-	o, err := observeIn(t.Context(), t, "pgbackrest.restore", q)
-	expect(t, o, err, holdfast.OK, "")
-}
-
-// processesIn lists the processes that have a file open below a folder.
-func processesIn(t *testing.T, dir string) []int {
-	t.Helper()
-	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	must(t, err)
-	var found []int
-	for _, link := range links {
-		pid, err := strconv.Atoi(strings.Split(link, "/")[2])
-		if to, e := os.Readlink(link); err == nil && e == nil && strings.HasPrefix(to, dir+"/") && pid != os.Getpid() {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
-// waitFor polls until something another process does has happened.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(120 * time.Second); !done(); {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatal("it did not happen in 120 s")
-		}
-	}
+	probetest.RunRestore(t, probetest.Restorable{
+		Probe:    func() probe.Probe { return find(t, "pgbackrest.restore") },
+		Settings: map[string]any{"stanza": "main", "repository": s.plain},
+		Tools:    map[string]string{"pgbackrest": tool}, Source: s.plain,
+		Hold: func(t *testing.T) (map[string]string, string) { // when it should recover
+			script := s.tool(t, "")
+			mark := filepath.Join(filepath.Dir(script), "mark")
+			must(t, errors.Join(os.Chmod(filepath.Dir(script), 0o777), os.WriteFile(script, []byte("#!/bin/sh\ntouch "+mark+"\nexec sleep 600\n"), 0o755)))
+			return map[string]string{"pgbackrest": tool, "postgres": script}, mark
+		},
+	})
 }

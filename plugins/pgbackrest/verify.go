@@ -26,6 +26,7 @@ func (verifyProbe) Describe() probe.Description {
 		Cost:       holdfast.Heavy,
 		Privileges: holdfast.Privileges{Secrets: true, Tools: tools, Note: "reads the whole repository; takes no lock and writes nothing"},
 		Target:     target,
+		Paths:      paths,
 		Reasons:    reasons,
 	}
 }
