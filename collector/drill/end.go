@@ -196,10 +196,7 @@ func (m *Manager) lacking(d *holdfast.Drill) (list []string) {
 	if byPeople {
 		return list
 	}
-	for _, dataset := range unrestored(d.Steps, k, d.DrillOrder) {
-		list = append(list, dataset)
-	}
-	return list
+	return append(list, unrestored(d.Steps, k, d.DrillOrder)...)
 }
 
 // verdictOf works out how a drill that was walked to its end went.

@@ -90,6 +90,12 @@ func (s *server) showDrill(w http.ResponseWriter, r *http.Request, status int, p
 		v.Steps = append(v.Steps, x)
 		if x.Kind == holdfast.StepMBCO {
 			v.MBCO = x.Word
+			switch x.State {
+			case holdfast.StepDone:
+				v.MBCO = "Reached"
+			case holdfast.StepFailed:
+				v.MBCO = "Not reached"
+			}
 		}
 	}
 	v.Lead = drillLead(&d, now)

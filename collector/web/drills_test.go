@@ -23,7 +23,7 @@ func TestDrillPages(t *testing.T) {
 		"/drills/" + liveDrill: {"platform-team is asked to do step 8 of 9: Point the names at Amsterdam.", "It is done", "It could not be done", "Abort this drill",
 			"22m to restore, 25m by people", "Done with a reservation", "Authorise cards, without loyalty points"},
 		"/drills/" + otherDrill:                        {"Step 2 of 3 is under way", "restore, 62 %", "never measured"},
-		"/drills/" + passedDrill:                       {"It passed after 41 min (RTO 1h), with 12 min of data lost (RPO 15m), with 2 gaps.", "late by 4m", "exercise 000001", "ada, dana"},
+		"/drills/" + passedDrill:                       {"It passed after 41 min (RTO 1h), with 12 min of data lost (RPO 15m), with 2 gaps.", "late by 4m", "exercise 000001", "ada, dana", "Reached"},
 		"/drills/" + failedDrill:                       {"It failed after 41 min", "dataset ledger was not restored", "Not walked"},
 		"/drills/new?service=shop&path=restore-in-ams": {"This drill would not start.", "is under way, started by emre"},
 		"/drills/new?service=identity&path=failover":   {"7 steps at ams", "Look at what came back and confirm", `action="/drills"`},

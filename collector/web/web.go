@@ -8,7 +8,7 @@
 //     rendered, how it hears of changes
 //   - overview.go (with filter.go, deadline.go, hearing.go), wall.go, service.go (with
 //     score.go, evidence.go, timeline.go, recovery.go, restores.go), check.go (with
-//     runs.go), record.go (with record_fields.go), agents.go, login.go (with backoff.go), settings.go (with
+//     runs.go), drills.go and drill.go, record.go (with record_fields.go), agents.go, login.go (with backoff.go), settings.go (with
 //     access.go), badge.go: one file a page
 //   - data.go (with data_page.go, data_csv.go, unprotected.go), paths.go (with paths_page.go,
 //     needs.go, runout.go): pages over the whole estate; memo.go works their rows out
