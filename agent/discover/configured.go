@@ -140,7 +140,7 @@ func borgmaticCall(c call) (Action, bool) {
 			continue
 		}
 		var b borgmatic
-		if yaml.Unmarshal(c.f.read(file), &b) != nil {
+		if yaml.Unmarshal(c.read(file), &b) != nil {
 			continue
 		}
 		b.flatten()

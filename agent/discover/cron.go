@@ -28,7 +28,7 @@ func (f *finder) findCron() {
 			for _, name := range f.names(dir) {
 				path := filepath.Join(dir, name)
 				if partName.MatchString(name) {
-					f.job(Job{Kind: "cron", Name: path, Schedule: every, User: "root", Enabled: f.executable(path)}, path, map[string]string{})
+					f.job(Job{Kind: "cron", Name: path, Schedule: every, User: "root", Enabled: f.executable(path)}, path, path, map[string]string{})
 				}
 			}
 		}
@@ -72,7 +72,7 @@ func (f *finder) crontab(file, user string) {
 			}
 			who, command = pair[0], pair[1]
 		}
-		f.job(Job{Kind: "cron", Name: file + ":" + strconv.Itoa(i+1), Schedule: strings.Join(words[:fields], " "), User: who, Enabled: true}, cronCommand(command), vars)
+		f.job(Job{Kind: "cron", Name: file + ":" + strconv.Itoa(i+1), Schedule: strings.Join(words[:fields], " "), User: who, Enabled: true}, file, cronCommand(command), vars)
 	}
 }
 
@@ -111,9 +111,10 @@ func cronCommand(line string) string {
 	return b.String()
 }
 
-// job reads what a job's commands do, and keeps it if that looks like a backup.
-func (f *finder) job(j Job, script string, vars map[string]string) {
-	r := &reader{f: f}
+// job reads what a job's commands do, and keeps it if that looks like a backup. From
+// is the file the commands stand in.
+func (f *finder) job(j Job, from, script string, vars map[string]string) {
+	r := &reader{f: f, author: f.owner(from)}
 	r.script(script, vars)
 	if len(r.seen) == 0 {
 		return

@@ -382,3 +382,40 @@ func TestUnread(t *testing.T) {
 		t.Errorf("databases %+v, want the one its configuration tells of", r.Databases)
 	}
 }
+
+// TestAuthors: a user's crontab does not have us read, and show, what that user may
+// not read; root's may.
+func TestAuthors(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away needs root")
+	}
+	root := t.TempDir()
+	line := "@daily . /etc/secret.env && tar cf /b/$TOKEN.tar /srv\n@daily restic --repository-file /etc/secret.env backup /srv\n@daily . /home/ada/own.env && tar cf /b/$OWN.tar /srv\n@daily /usr/local/bin/ours\n"
+	write(t, root, map[string]string{
+		"etc/secret.env": "TOKEN=sesame\n", "home/ada/own.env": "OWN=mine\n", "var/spool/cron/crontabs/ada": line, "var/spool/cron/crontabs/root": line,
+		"usr/local/bin/ours": "#!/bin/sh\n. /etc/secret.env\ntar cf /c/$TOKEN.tar /srv\n",
+	})
+	for path, mode := range map[string]os.FileMode{"etc/secret.env": 0o600, "home/ada/own.env": 0o600, "var/spool/cron/crontabs/ada": 0o600, "": 0o755} {
+		if err := os.Chmod(filepath.Join(root, path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"home/ada/own.env", "var/spool/cron/crontabs/ada"} {
+		if err := os.Chown(filepath.Join(root, path), 4711, 4711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, j := range look(t, root).Jobs {
+		for _, a := range j.Actions {
+			got = append(got, j.User+" "+a.Tool+" "+a.Target)
+		}
+	}
+	want := []string{
+		"ada tar /b/*.tar", "ada restic ", "ada tar /b/mine.tar", "ada tar /c/*.tar",
+		"root tar /b/sesame.tar", "root restic TOKEN=xxxxx", "root tar /b/mine.tar", "root tar /c/sesame.tar",
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("(-got +want):\n%s", diff)
+	}
+}

@@ -78,7 +78,7 @@ func (f *finder) timer(name string, enabled bool) {
 		}
 	}
 	schedule := append(slices.Clone(t["Timer.OnCalendar"]), t["Timer.OnUnitActiveSec"]...)
-	f.job(Job{Kind: "timer", Name: name, Schedule: strings.Join(schedule, ", "), User: first(last(s["Service.User"]), "root"), Enabled: enabled}, script.String(), vars)
+	f.job(Job{Kind: "timer", Name: name, Schedule: strings.Join(schedule, ", "), User: first(last(s["Service.User"]), "root"), Enabled: enabled}, unitDirs[0], script.String(), vars)
 }
 
 // unit reads a unit and what is dropped in beside it: "Section.Key" → its values.

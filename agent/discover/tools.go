@@ -13,6 +13,7 @@ import (
 // call is a command line of a known tool.
 type call struct {
 	f    *finder
+	read func(path string) []byte // a file that the command leads to
 	name string
 	args []string
 	env  map[string]string
@@ -49,7 +50,8 @@ func resticCall(c call) (Action, bool) {
 		"--keep-last", "--keep-hourly", "--keep-daily", "--keep-weekly", "--keep-monthly", "--keep-yearly", "--keep-within", "--keep-tag", "--pack-size", "--compression", "--retry-lock")
 	a := Action{kind: "restic", Target: first(g.get("-r", "--repo"), c.env["RESTIC_REPOSITORY"]), password: first(g.get("-p", "--password-file"), c.env["RESTIC_PASSWORD_FILE"])}
 	if file := first(g.get("--repository-file"), c.env["RESTIC_REPOSITORY_FILE"]); a.Target == "" && file != "" {
-		a.Target = strings.TrimSpace(string(c.f.read(file)))
+		line, _, _ := strings.Cut(string(c.read(file)), "\n")
+		a.Target = strings.TrimSpace(line)
 	}
 	if a.password == "" {
 		a.password = fileOfCommand(first(g.get("--password-command"), c.env["RESTIC_PASSWORD_COMMAND"]))
@@ -57,7 +59,7 @@ func resticCall(c call) (Action, bool) {
 	if a.password == "" && c.env["RESTIC_PASSWORD"] != "" {
 		a.secret = "RESTIC_PASSWORD in the job's environment"
 	}
-	if filepath.IsAbs(c.env[envFileOf]) && onlyCredentials(c.f.read(c.env[envFileOf])) {
+	if filepath.IsAbs(c.env[envFileOf]) && onlyCredentials(c.read(c.env[envFileOf])) {
 		a.env = c.env[envFileOf]
 	}
 	if len(g.operands) > 0 && g.operands[0] == "backup" {
@@ -291,7 +293,7 @@ func autoCall(kind string) func(call) (Action, bool) {
 		dir := "/var/lib/" + c.name
 		for _, file := range []string{"/etc/default/" + c.name, "/etc/" + c.name + ".conf", "/etc/" + c.name + "/autopostgresqlbackup.conf"} {
 			vars := map[string]string{}
-			pipelines(string(c.f.read(file)), vars, nil)
+			pipelines(string(c.read(file)), vars, nil)
 			dir = first(vars["BACKUPDIR"], vars["CONFIG_backup_dir"], dir)
 		}
 		return Action{Saves: true, kind: "dumps", Database: kind, Target: filepath.Join(dir, unknown, unknown)}, true

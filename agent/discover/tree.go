@@ -125,6 +125,37 @@ func (t *tree) isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// owner returns who a file belongs to; of one that is not there root.
+func (t *tree) owner(path string) uint32 {
+	info, err := t.stat(path)
+	if err != nil {
+		return 0
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Uid
+	}
+	return 0
+}
+
+// readableBy reports whether a user may surely read a file: it is theirs or
+// everybody's, and so are the folders on the way. Groups are not asked.
+func (t *tree) readableBy(path string, user uint32) bool {
+	may := fs.FileMode(0o004)
+	for p := t.real(path); ; p, may = filepath.Dir(p), 0o001 {
+		info, err := t.stat(p)
+		if err != nil {
+			return false
+		}
+		s, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || s.Uid != user && info.Mode().Perm()&may == 0 {
+			return false
+		}
+		if p == "/" {
+			return true
+		}
+	}
+}
+
 // read returns the beginning of a regular file; nil where there is none.
 func (t *tree) read(path string) []byte { return t.readSome(path, fileMax) }
 

@@ -39,12 +39,16 @@ var wrappers = map[string]wrapper{
 }
 
 // reader takes a script apart into actions.
+//
+// Who wrote a script decides which files it may lead us to: a user's crontab must not
+// have root read, and show, what that user cannot read.
 type reader struct {
-	f     *finder
-	depth int
-	count int      // commands that were read
-	files []string // scripts that are being read, the outer first
-	seen  []Action
+	f      *finder
+	author uint32 // user who wrote what is read; 0, root, may lead anywhere
+	depth  int
+	count  int      // commands that were read
+	files  []string // scripts that are being read, the outer first
+	seen   []Action
 }
 
 // script reads a text with the variables that stand.
@@ -54,7 +58,7 @@ func (r *reader) script(text string, vars map[string]string) {
 	}
 	r.depth++
 	defer func() { r.depth-- }()
-	for _, pipe := range pipelines(text, maps.Clone(vars), func(path string) []byte { return r.f.read(path) }) {
+	for _, pipe := range pipelines(text, maps.Clone(vars), r.read) {
 		for i := range pipe {
 			if r.count++; r.count > jobCommands {
 				return
@@ -62,6 +66,14 @@ func (r *reader) script(text string, vars map[string]string) {
 			r.command(pipe[i], output(pipe[i:]))
 		}
 	}
+}
+
+// read reads a file that a script leads to, if its author may.
+func (r *reader) read(path string) []byte {
+	if r.author != 0 && !r.f.readableBy(path, r.author) {
+		return nil
+	}
+	return r.f.read(path)
 }
 
 // output is the file that a pipe's output ends in.
@@ -93,7 +105,7 @@ func (r *reader) command(c command, out string) {
 			continue
 		}
 		if tool, known := tools[name]; known {
-			if a, ok := tool(call{f: r.f, name: name, args: c.argv[1:], env: c.env, out: out}); ok {
+			if a, ok := tool(call{f: r.f, read: r.read, name: name, args: c.argv[1:], env: c.env, out: out}); ok {
 				a.Tool, a.inside = name, inside
 				a.locate(c.env[workingIn])
 				if len(a.Sources) == 0 || !slices.ContainsFunc(a.Sources, ofPackages) {
@@ -159,7 +171,7 @@ func (r *reader) file(c command) {
 	if len(c.argv) == 0 || !filepath.IsAbs(c.argv[0]) || strings.Contains(c.argv[0], unknown) {
 		return
 	}
-	text := r.f.read(c.argv[0])
+	text := r.read(c.argv[0])
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	if len(text) == fileMax || bytes.IndexByte(text, 0) >= 0 || !bytes.HasPrefix(first, []byte("#!")) || !bytes.Contains(first, []byte("sh")) {
 		return
@@ -175,9 +187,13 @@ func (r *reader) file(c command) {
 	if slices.Contains(r.files, c.argv[0]) {
 		return // it runs itself
 	}
+	author := r.author
+	if author == 0 {
+		r.author = r.f.owner(c.argv[0])
+	}
 	r.files = append(r.files, c.argv[0])
 	r.script(string(text), vars)
-	r.files = r.files[:len(r.files)-1]
+	r.files, r.author = r.files[:len(r.files)-1], author
 }
 
 // insideOf takes the command out of docker exec and its like.
