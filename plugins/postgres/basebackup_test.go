@@ -184,7 +184,7 @@ func TestBasebackupOutcomes(t *testing.T) {
 		"empty":         {map[string]any{"directory": t.TempDir()}, nil, holdfast.Failed, holdfast.Empty},
 		"none in it":    {map[string]any{"directory": good}, nil, holdfast.Failed, holdfast.Empty},
 		"no match":      {map[string]any{"directory": good, "pattern": "x*"}, nil, holdfast.Failed, holdfast.NoMatch},
-		"being written": {map[string]any{"directory": unfinished, "pattern": "*"}, nil, holdfast.Failed, holdfast.Empty},
+		"being written": {map[string]any{"directory": unfinished, "pattern": "*", "settle": "24h"}, nil, holdfast.Failed, holdfast.Empty},
 		"tool missing":  {within, map[string]string{"pg_verifybackup": "/no/such/tool"}, holdfast.OutcomeUnknown, holdfast.ToolMissing},
 		"tool hangs":    {within, map[string]string{"pg_verifybackup": fakeTool(t, "exec sleep 600")}, holdfast.OutcomeUnknown, holdfast.Timeout},
 	} {

@@ -151,37 +151,40 @@ func TestReplicaOutcomes(t *testing.T) {
 	b, err := s.primary.Standby("dr5", nil)
 	must(t, err)
 	dsn := b.DSN("watcher", "postgres")
-	for name, c := range map[string]struct {
-		dsn     string
-		outcome holdfast.Outcome
-		reason  holdfast.Reason
-	}{
-		"wrong password":      {strings.Replace(dsn, pgtest.Password, "wrong", 1), holdfast.OutcomeUnknown, holdfast.Credential},
-		"no such role":        {strings.Replace(dsn, "watcher", "nobody", 1), holdfast.OutcomeUnknown, holdfast.Credential},
-		"no such database":    {strings.Replace(dsn, "dbname=postgres", "dbname=none", 1), holdfast.OutcomeUnknown, holdfast.Missing},
-		"unreachable":         {"host=127.0.0.1 port=1 user=watcher", holdfast.Failed, holdfast.Unreachable},
-		"no socket":           {"host=/nonexistent user=watcher", holdfast.Failed, holdfast.Unreachable},
-		"no such host":        {"host=db1.invalid user=watcher sslmode=require", holdfast.Failed, holdfast.Unreachable},
-		"no TLS there":        {dsn + " sslmode=require", holdfast.Failed, holdfast.Unreachable},
-		"hung":                {deaf(t), holdfast.Failed, holdfast.Timeout},
-		"in clear, elsewhere": {"host=192.0.2.1 user=watcher", holdfast.OutcomeUnknown, ""},
-		"reads another file":  {"host=127.0.0.1 service=x servicefile=/etc/passwd", holdfast.OutcomeUnknown, holdfast.CredentialUnreadable},
-		"not a DSN":           {"correct horse", holdfast.OutcomeUnknown, holdfast.CredentialUnreadable},
-	} {
-		t.Run(name, func(t *testing.T) {
-			limit := 60 * time.Second
-			if c.reason == holdfast.Timeout {
-				limit = 2 * time.Second
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			o, err := observeIn(ctx, t, "postgres.replica", map[string]any{"dsn_file": dsnFile(t, c.dsn), "primary_dsn_file": dsnFile(t, s.primary.DSN("watcher", "postgres"))}, nil)
-			expect(t, o, err, c.outcome, c.reason)
-			if err != nil && (strings.Contains(err.Error(), pgtest.Password) || strings.Contains(err.Error(), "horse")) {
-				t.Errorf("the error shows the secret: %v", err)
-			}
-		})
-	}
+	t.Run("asked", func(t *testing.T) { // all of them before the standby is stopped
+		for name, c := range map[string]struct {
+			dsn     string
+			outcome holdfast.Outcome
+			reason  holdfast.Reason
+		}{
+			"wrong password":      {strings.Replace(dsn, pgtest.Password, "wrong", 1), holdfast.OutcomeUnknown, holdfast.Credential},
+			"no such role":        {strings.Replace(dsn, "watcher", "nobody", 1), holdfast.OutcomeUnknown, holdfast.Credential},
+			"no such database":    {strings.Replace(dsn, "dbname=postgres", "dbname=none", 1), holdfast.OutcomeUnknown, holdfast.Missing},
+			"unreachable":         {"host=127.0.0.1 port=1 user=watcher", holdfast.Failed, holdfast.Unreachable},
+			"no socket":           {"host=/nonexistent user=watcher", holdfast.Failed, holdfast.Unreachable},
+			"no such host":        {"host=db1.invalid user=watcher sslmode=require", holdfast.Failed, holdfast.Unreachable},
+			"no TLS there":        {dsn + " sslmode=require", holdfast.Failed, holdfast.Unreachable},
+			"hung":                {deaf(t), holdfast.Failed, holdfast.Timeout},
+			"in clear, elsewhere": {"host=192.0.2.1 user=watcher", holdfast.OutcomeUnknown, ""},
+			"reads another file":  {"host=127.0.0.1 service=x servicefile=/etc/passwd", holdfast.OutcomeUnknown, holdfast.CredentialUnreadable},
+			"not a DSN":           {"correct horse", holdfast.OutcomeUnknown, holdfast.CredentialUnreadable},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				limit := 60 * time.Second
+				if c.reason == holdfast.Timeout {
+					limit = 2 * time.Second
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				o, err := observeIn(ctx, t, "postgres.replica", map[string]any{"dsn_file": dsnFile(t, c.dsn), "primary_dsn_file": dsnFile(t, s.primary.DSN("watcher", "postgres"))}, nil)
+				expect(t, o, err, c.outcome, c.reason)
+				if err != nil && (strings.Contains(err.Error(), pgtest.Password) || strings.Contains(err.Error(), "horse")) {
+					t.Errorf("the error shows the secret: %v", err)
+				}
+			})
+		}
+	})
 	t.Run("no file", func(t *testing.T) {
 		o, err := observe(t, "postgres.replica", map[string]any{"dsn_file": "/no/such/dsn"}, nil)
 		expect(t, o, err, holdfast.OutcomeUnknown, holdfast.CredentialUnreadable)
