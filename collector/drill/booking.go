@@ -217,12 +217,11 @@ func (m *Manager) settle(ctx context.Context, b *holdfast.DrillBooking, now time
 // Trouble says which booked drills could not start and were not made up for.
 func (m *Manager) Trouble() (list []holdfast.Notice) {
 	now := m.cfg.Now()
-	drills := m.Drills()
 	for _, b := range m.Bookings() {
 		if b.Missed.IsZero() || now.Sub(b.Missed) > showsMissed {
 			continue
 		}
-		if slices.ContainsFunc(drills, func(d holdfast.Drill) bool {
+		if slices.ContainsFunc(m.Drills(), func(d holdfast.Drill) bool {
 			return d.Service == b.Service && d.Path == b.Path && d.Started.After(b.Missed)
 		}) {
 			continue

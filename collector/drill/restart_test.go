@@ -104,3 +104,29 @@ func TestDrillRecordCannotBeStored(t *testing.T) {
 		}
 	})
 }
+
+// TestDrillAfterStart: a drill that begins just after its collector waits for agents
+// to come back.
+func TestDrillAfterStart(t *testing.T) {
+	try(t, func(t *testing.T, w *world) {
+		w.books(holdfast.DrillBooking{At: start.Add(time.Hour)})
+		w.agents["dr1"].Connected = false
+		w.again(time.Hour + time.Minute)
+		d := w.Drills()[0]
+		w.says(d.ID, "declare", holdfast.DrillAnswer{})
+		after(30 * time.Second)
+		if x := w.is(d.ID).Steps[1]; x.State != holdfast.StepWaiting || !strings.Contains(x.Summary, "waited for") {
+			t.Errorf("the first need: got %+v, want its agent waited for", x)
+		}
+		w.mu.Lock()
+		w.agents["dr1"].Connected = true
+		w.mu.Unlock()
+		w.publish()
+		after(time.Minute)
+		w.says(d.ID, "switch", holdfast.DrillAnswer{})
+		after(time.Minute)
+		if got := w.is(d.ID); got.Verdict != holdfast.DrillPassed {
+			t.Errorf("got %s with gaps %q, want it passed", got.Verdict, gaps(got))
+		}
+	})
+}

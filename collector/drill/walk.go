@@ -195,12 +195,11 @@ func (m *Manager) look(ctx context.Context, d *holdfast.Drill, i int) {
 // ask has a step's agent run the check. What it saw since it was asked first, while
 // the collector was away, is as good.
 func (m *Manager) ask(ctx context.Context, d *holdfast.Drill, x *holdfast.DrillStep, known *asks) {
-	resumed := x.Asked.Before(m.started)
-	if o, ok := m.cfg.Source.Observation(x.Check); resumed && ok && !o.At.Before(x.Asked) {
+	if o, ok := m.cfg.Source.Observation(x.Check); ok && x.Asked.Before(m.started) && !o.At.Before(x.Asked) {
 		m.saw(x, &o, m.cfg.Now())
 		return
 	}
-	if resumed && !m.connected(x.Agent) && m.cfg.Now().Before(m.started.Add(afterStart)) {
+	if m.cfg.Now().Before(m.started.Add(afterStart)) && !m.connected(x.Agent) {
 		x.Summary = "the collector was started anew; agent " + x.Agent + " is waited for"
 		return
 	}
