@@ -113,6 +113,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("a table of data stays", func(t *testing.T) { testDataStays(t, chromium) })
 	t.Run("eight tabs are live", func(t *testing.T) { testEightTabs(t, chromium) })
 	t.Run("a drill is live", func(t *testing.T) { testDrillLive(t, chromium) })
+	t.Run("a drill prints", func(t *testing.T) { testDrillPrints(t, chromium) })
 	t.Run("a run is followed", func(t *testing.T) { testRunNow(t, chromium) })
 	t.Run("the timeline is read by keys", func(t *testing.T) { testTimelineKeys(t, chromium) })
 	t.Run("a form stays as it was typed", func(t *testing.T) { testFormStays(t, chromium) })

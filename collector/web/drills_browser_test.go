@@ -42,3 +42,23 @@ func testDrillLive(t *testing.T, chromium context.Context) {
 	get[bool](t, b, `document.querySelector('#do-1 button[value=yes]').click(); true`)
 	arrive(t, b, `document.getElementById('s-1')?.textContent.includes('by emre') && `+live)
 }
+
+// testDrillPrints: the report of a drill is all there on paper, and nothing that only
+// works on a screen.
+func testDrillPrints(t *testing.T, chromium context.Context) {
+	s := newSite(t)
+	b := open(t, chromium, s)
+	for _, id := range []string{passedDrill, liveDrill} {
+		b.run(t, chromedp.EmulateViewport(794, 1123), chromedp.Navigate(s.URL+"/drills/"+id), until(`document.getElementById('live').textContent.includes('Live')`))
+		paper(t, b, "print")
+		b.run(t, until(`['compared', 'steps'].every(id => document.getElementById(id).checkVisibility()) && Array.from(document.querySelectorAll('.rung')).every(r => r.checkVisibility())`))
+		if shown := get[string](t, b, `Array.from(document.querySelectorAll('button, form, .top, .side')).filter(e => e.checkVisibility()).map(e => e.outerHTML.slice(0, 80)).join('\n')`); shown != "" {
+			t.Errorf("%s shows on paper what only works on a screen:\n%s", id, shown)
+		}
+		if *shots != "" {
+			picture(t, b, "print-"+id)
+		}
+		paper(t, b, "")
+	}
+	b.run(t, chromedp.EmulateViewport(1440, 900))
+}
