@@ -1,8 +1,6 @@
 package barman
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -119,9 +117,9 @@ func (c config) readCatalogue(ctx context.Context, look looker, size int64) (map
 		return nil, look.fault(ctx, c.catalogue[len(c.catalogue)-1], err)
 	}
 	list, n := map[segment]listed{}, 0
-	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
+	for text := range strings.Lines(string(content)) {
 		n++
-		name, line, err := parseListed(lines.Text())
+		name, line, err := parseListed(text)
 		if err != nil || len(list) > logsMax {
 			return list, probe.Faulty(holdfast.Damaged, "xlog.db is damaged in line %d: %s", n, hint)
 		}

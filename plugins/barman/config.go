@@ -1,8 +1,6 @@
 package barman
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,9 +151,8 @@ func readSections(ctx context.Context, path string, all map[string]section) erro
 	}
 	var in section
 	last, n := "", 0
-	for lines := bufio.NewScanner(bytes.NewReader(content)); lines.Scan(); {
+	for line := range strings.Lines(string(content)) {
 		n++
-		line := lines.Text()
 		text := strings.TrimSpace(line)
 		switch {
 		case text == "", text[0] == '#', text[0] == ';':

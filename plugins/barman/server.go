@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
@@ -370,7 +369,7 @@ func (v *sight) points() []holdfast.RecoveryPoint {
 // first is the backup from which the log reaches to the end: the oldest, or the
 // newest where a gap lies between.
 func (v *sight) first() *backup {
-	if v.oldest == nil || v.gap != "" || strings.Contains(v.oldest.keep, "standalone") {
+	if v.oldest == nil || v.gap != "" || v.oldest.keep == "standalone" {
 		return v.newest
 	}
 	return v.oldest
