@@ -116,14 +116,12 @@ func TestNothingThere(t *testing.T) {
 	must(t, os.WriteFile(wrong, []byte("incorrect donkey\n"), 0o600))
 	blank := filepath.Join(t.TempDir(), "blank")
 	must(t, os.WriteFile(blank, []byte("\n"), 0o600))
-	noBackup := s.copy(t, s.plain)
-	config, err := s.configFor("fresh", noBackup+"-fresh", s.primary)
+	fresh := filepath.Join(s.farm.Dir, "fresh")
+	must(t, s.farm.Folder(fresh))
+	config, err := s.configFor("fresh", fresh, s.primary)
 	must(t, err)
-	must(t, s.farm.Folder(noBackup+"-fresh"))
 	_, err = s.farm.Run(tool, "--config="+config, "--stanza=main", "stanza-create")
 	must(t, err)
-	unreadable := s.copy(t, s.plain)
-	must(t, os.Chmod(unreadable, 0o700))
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, closed.Close())
@@ -141,7 +139,7 @@ func TestNothingThere(t *testing.T) {
 	}{
 		"no repository":      {"/no/such/repository", nil, holdfast.Failed, holdfast.Missing},
 		"no stanza":          {s.plain, map[string]any{"stanza": "other"}, holdfast.Failed, holdfast.Missing},
-		"no backup":          {noBackup + "-fresh", nil, holdfast.Failed, holdfast.Empty},
+		"no backup":          {fresh, nil, holdfast.Failed, holdfast.Empty},
 		"wrong passphrase":   {s.secret, map[string]any{"cipher_pass_file": wrong}, holdfast.Failed, holdfast.Credential},
 		"no passphrase":      {s.secret, nil, holdfast.Failed, holdfast.Credential},
 		"not encrypted":      {s.plain, map[string]any{"cipher_pass_file": s.pass}, holdfast.Failed, holdfast.Credential},
