@@ -85,11 +85,17 @@ func discoverySentence(d *holdfast.Discovery) string {
 			none++
 		}
 	}
+	unseen := ""
+	if none == 1 {
+		unseen = "; no backup of it was seen at all"
+	}
 	switch n := len(d.Unprotected); {
 	case d.Databases == 0:
 		return "No database was found on the hosts of " + of + "."
 	case n == 0:
 		return fmt.Sprintf("Each of the %d databases found on the hosts of %s is covered by a check.", d.Databases, of)
+	case n == 1:
+		return fmt.Sprintf("1 of %d databases found on the hosts of %s is covered by no check%s.", d.Databases, of, unseen)
 	default:
 		return fmt.Sprintf("%d of %d databases found on the hosts of %s are covered by no check; of %d no backup was seen at all.", n, d.Databases, of, none)
 	}
