@@ -208,6 +208,7 @@ func TestDrill(t *testing.T) {
 	t.Run("passed", w.passed)
 	t.Run("unanswered", w.unanswered)
 	t.Run("aborted", w.aborted)
+	t.Run("booked", w.booked)
 	t.Run("collector killed", w.collectorKilled)
 	t.Run("agent killed", w.agentKilled)
 	t.Run("damaged", w.damaged)
@@ -323,6 +324,34 @@ func (w *drillWorld) aborted(t *testing.T) {
 	})
 	if err := os.Remove(w.hold); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// booked starts a drill by appointment.
+func (w *drillWorld) booked(t *testing.T) {
+	var out string
+	code := exitFailed
+	for ahead := 2 * time.Second; code != 0 && ahead < time.Minute; ahead *= 2 { // a slow machine asks when it has passed
+		at := time.Now().Add(ahead).UTC().Format(time.RFC3339)
+		out, code = w.drill(t, "schedule", "shop", "--path", "restore", "--at", at, "--url", w.url, "--token", w.token)
+	}
+	if code != 0 || !strings.HasPrefix(out, "booked ") {
+		t.Fatalf("schedule: exit %d: %s", code, out)
+	}
+	booking := strings.TrimSuffix(strings.Fields(out)[1], ":")
+	var list web.Drills
+	w.until(t, "the booked drill", func() bool {
+		_, text := w.ask(t, "GET", "/api/v1/drills?running=true", "", nil)
+		return json.Unmarshal([]byte(text), &list) == nil && list.Total == 1
+	})
+	if d := list.Drills[0]; d.Booking != booking || d.By != "ops" {
+		t.Errorf("got %+v, want the drill of booking %s", d, booking)
+	}
+	if out, code := w.drill(t, "cancel", list.Drills[0].ID, "--url", w.url, "--token", w.token); code != 0 {
+		t.Errorf("cancel: exit %d: %s", code, out)
+	}
+	if out, code := w.drill(t, "bookings", "--url", w.url, "--token", w.token); code != 0 || !strings.HasPrefix(out, "Nothing is booked.") {
+		t.Errorf("bookings after it began: exit %d: %s", code, out)
 	}
 }
 
