@@ -61,7 +61,9 @@ func giveWay() {
 		ioprioBestEffort = 2 << 13
 		ioprioLowest     = 7
 	)
-	_ = unix.Setpriority(unix.PRIO_PROCESS, thisThread, 10)
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, thisThread); err == nil && 20-raw < 10 { // an agent may be nicer still
+		_ = unix.Setpriority(unix.PRIO_PROCESS, thisThread, 10)
+	}
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, thisThread, ioprioBestEffort|ioprioLowest)
 }
 

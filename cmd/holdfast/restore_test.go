@@ -268,8 +268,8 @@ func (p relative) givesWay(t *testing.T) {
 			continue // one of postgres's, that come and go
 		}
 		io, _, _ := unix.Syscall(unix.SYS_IOPRIO_GET, 1, uintptr(id), 0)
-		if nice = 20 - nice; err != nil || nice != 10 || io != lowest { // the call answers 20 less the value
-			t.Errorf("%s, thread %d: nice %d, %v, I/O priority %#x, want 10 and %#x", p.name, id, nice, err, io, lowest)
+		if nice = 20 - nice; err != nil || nice < 10 || io != lowest { // the call answers 20 less the value
+			t.Errorf("%s, thread %d: nice %d, %v, I/O priority %#x, want 10 or more and %#x", p.name, id, nice, err, io, lowest)
 		}
 	}
 }

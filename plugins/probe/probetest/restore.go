@@ -73,7 +73,7 @@ func RunRestore(t *testing.T, r Restorable) {
 		r.Scratch = func(t testing.TB) string { return t.TempDir() }
 	}
 	for name, test := range map[string]func(*testing.T, Restorable){
-		"describe": testRestoreDescribe, "good": testRestoreGood, "random": testRestoreRandom, "keeps away": testRestoreAway,
+		"describe": testRestoreDescribe, "good": testRestoreGood, "keeps away": testRestoreAway,
 		"memory": testRestoreMemory, "room": testRestoreRoom, "cancelled": testRestoreCancelled, "deadline": testRestoreDeadline, "killed": testRestoreKilled,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,9 +131,12 @@ func testRestoreGood(t *testing.T, r Restorable) {
 		phases = append(phases, p.Name)
 	})
 	before := time.Now()
-	o, err := r.restore(ctx, t, into, r.Tools, map[string]any{"tolerate": []string{"no such error"}})
+	o, err := r.restore(ctx, t, into, r.Tools, map[string]any{"point": "random", "tolerate": []string{"no such error"}})
 	if err != nil || o.Outcome != holdfast.OK || o.Restoration == nil {
 		t.Fatalf("got %+v, %v, want it restored", o, err)
+	}
+	if _, err := r.restore(t.Context(), t, into, r.Tools, map[string]any{"point": "oldest"}); err == nil || !strings.Contains(err.Error(), "neither latest nor random") {
+		t.Errorf("point oldest: got %v, want it refused", err)
 	}
 	WantEmpty(t, into)
 	got := o.Restoration
@@ -150,18 +153,6 @@ func testRestoreGood(t *testing.T, r Restorable) {
 	if i := slices.IndexFunc(phases, func(p string) bool { return !slices.Contains(known, p) }); i >= 0 || !slices.Contains(phases, "restore") {
 		t.Errorf("got phases %q, want restore among them and no other than %q", phases, known)
 	}
-}
-
-func testRestoreRandom(t *testing.T, r Restorable) {
-	into := r.Scratch(t)
-	o, err := r.restore(t.Context(), t, into, r.Tools, map[string]any{"point": "random"})
-	if err != nil || o.Outcome != holdfast.OK {
-		t.Errorf("got %+v, %v, want it restored", o, err)
-	}
-	if _, err := r.restore(t.Context(), t, into, r.Tools, map[string]any{"point": "oldest"}); err == nil || !strings.Contains(err.Error(), "neither latest nor random") {
-		t.Errorf("point oldest: got %v, want it refused", err)
-	}
-	WantEmpty(t, into)
 }
 
 func testRestoreAway(t *testing.T, r Restorable) {

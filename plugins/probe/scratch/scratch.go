@@ -69,13 +69,17 @@ func (o Options) Validate() error {
 
 // Open returns where this test restores to. Memory is what such a restore takes
 // beside what runs on the host already, away are the paths the test reads from; the
-// request brings what else must not be touched.
+// request brings what else must not be touched. The error says refused or too-small.
 func (o Options) Open(ctx context.Context, r probe.Request, memory holdfast.Bytes, away ...string) (*Place, error) {
 	root, err := Root(ctx, cmp.Or(o.Scratch, r.Scratch), append(slices.Clone(away), r.Protected...)...)
 	if err != nil {
 		return nil, err
 	}
-	return &Place{root: root, check: r.Check, memory: cmp.Or(o.Memory, memory)}, nil
+	p := &Place{root: root, check: r.Check, memory: cmp.Or(o.Memory, memory)}
+	if err := Memory(p.memory); err != nil { // before a backup is read for an hour; Restore asks again
+		return nil, err
+	}
+	return p, nil
 }
 
 // Place is where one test restores to.
