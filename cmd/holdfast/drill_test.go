@@ -253,11 +253,13 @@ func (w *drillWorld) passed(t *testing.T) {
 	own, theirs := terminal(t)
 	cmd := exec.Command("holdfast", "drill", "start", "shop", "--path", "restore", "--url", w.url, "--token", w.token)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
-	if err := cmd.Start(); err != nil {
+	screen := watch(t, own).shows
+	err := cmd.Start()
+	theirs.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close()
-	screen := watch(t, own).shows
+	t.Cleanup(func() { cmd.Process.Kill() }) // an error means that it has ended
 	w.until(t, "the first question", func() bool { return strings.Count(screen(), "done? Enter") == 1 })
 	fmt.Fprintln(own, "bob")
 	w.until(t, "the second question", func() bool { return strings.Count(screen(), "done? Enter") == 2 })
