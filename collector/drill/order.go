@@ -77,8 +77,11 @@ func (m *Manager) Answer(ctx context.Context, id, step string, a holdfast.DrillA
 	if a.By == "" {
 		a.By = by.Name
 	}
-	if a.At.IsZero() {
+	switch {
+	case a.At.IsZero():
 		a.At = now
+	case a.At.Before(x.Asked) && a.At.After(x.Asked.Add(-time.Minute)): // people write minutes
+		a.At = x.Asked
 	}
 	if err := checkAnswer(&d, x, &a, now); err != nil {
 		return d, fmt.Errorf("%w answer: %w", holdfast.ErrInvalid, err)

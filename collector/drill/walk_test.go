@@ -383,6 +383,7 @@ func TestDrillAnswers(t *testing.T) {
 			{d.ID, "declare", holdfast.DrillAnswer{At: w.now().Add(time.Hour)}, holdfast.ErrInvalid},
 			{d.ID, "declare", holdfast.DrillAnswer{At: d.Started.Add(-time.Hour)}, holdfast.ErrInvalid},
 			{d.ID, "declare", holdfast.DrillAnswer{Point: w.now()}, holdfast.ErrInvalid},
+			{d.ID, "declare", holdfast.DrillAnswer{At: d.Started.Add(-2 * time.Minute)}, holdfast.ErrInvalid},
 			{d.ID, "declare", holdfast.DrillAnswer{By: "ada", At: d.Started.Add(5 * time.Minute)}, nil},
 			{d.ID, "declare", holdfast.DrillAnswer{}, holdfast.ErrConflict},
 		} {
@@ -394,8 +395,10 @@ func TestDrillAnswers(t *testing.T) {
 			t.Errorf("got %+v, want done by ada after 5 m, entered by ops", x)
 		}
 		after(time.Minute)
-		if _, err := w.Cancel(t.Context(), d.ID, "", ops); err != nil {
-			t.Fatal(err)
+		w.says(d.ID, "switch", holdfast.DrillAnswer{At: w.is(d.ID).Steps[8].Asked.Truncate(time.Minute)}) // as a form writes it
+		after(time.Minute)
+		if x := w.is(d.ID).Steps[8]; x.State != holdfast.StepDone || x.Took(w.now()) != 0 {
+			t.Errorf("got %+v, want it done within the minute it was asked in", x)
 		}
 	})
 }
