@@ -55,8 +55,8 @@ var (
 
 // The helpers of all plugins' tests, under short names.
 var (
-	expect, isEmpty, must           = probetest.Expect, probetest.WantEmpty, probetest.Must
-	write, noise, fakeTool, waitFor = probetest.Write, probetest.Noise, probetest.FakeTool, probetest.WaitFor
+	expect, isEmpty, must  = probetest.Expect, probetest.WantEmpty, probetest.Must
+	write, noise, fakeTool = probetest.Write, probetest.Noise, probetest.FakeTool
 )
 
 // find returns a fresh probe by name.
