@@ -79,7 +79,8 @@ ends that.
 With --dry-run nothing is run and nothing recorded: it prints what would run on
 which agent, who would be asked, how long it should take, and what would refuse.
 
-Ends with 0 where the drill passed, with 3 where it did not, or could not start.`,
+Ends with 0 where the drill passed, with 3 where it did not; a rehearsal with 3 where
+it could not start.`,
 		Example: `  holdfast drill start payments --path restore-in-ams
   holdfast drill start payments --path restore-in-ams --dry-run
   holdfast drill start payments --path restore-in-ams --detach -o json`,
