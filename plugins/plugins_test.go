@@ -1,8 +1,10 @@
 package plugins_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,22 @@ func TestNames(t *testing.T) {
 	for i := 1; i < len(all); i++ {
 		if all[i-1].Name >= all[i].Name {
 			t.Errorf("%s comes before %s", all[i-1].Name, all[i].Name)
+		}
+	}
+}
+
+// TestPaths checks that a probe whose setting names a folder of data says so: no restore
+// test may write there.
+func TestPaths(t *testing.T) {
+	for _, d := range plugins.Descriptions() {
+		var schema struct{ Properties map[string]any }
+		if err := json.Unmarshal([]byte(d.Settings), &schema); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"directory", "repository", "source"} {
+			if schema.Properties[name] != nil && !slices.Contains(d.Paths, name) {
+				t.Errorf("%s: the setting %s is not among its Paths %q", d.Name, name, d.Paths)
+			}
 		}
 	}
 }
