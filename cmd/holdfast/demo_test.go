@@ -176,7 +176,7 @@ func waitGone(ctx context.Context, t *testing.T, all map[int]string) {
 func TestDemoKilled(t *testing.T) {
 	t.Parallel()
 	dir, tmp := filepath.Join(t.TempDir(), "demo"), t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	d := startDemo(t, dir, tmp, "--scenario", "none")
 	d.until(ctx, t, "  stop ")
@@ -216,7 +216,7 @@ func (d *demoRun) ends(t *testing.T) {
 func TestDemoCalm(t *testing.T) {
 	t.Parallel()
 	base, tmp := t.TempDir(), t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	d := startDemo(t, filepath.Join(base, "demo"), tmp, "--scenario", "none")
 	d.until(ctx, t, "Judged ")
@@ -262,7 +262,7 @@ func TestDemoWithoutRestic(t *testing.T) {
 	}
 	base, tmp := t.TempDir(), t.TempDir()
 	dir := filepath.Join(base, "demo")
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	hide := `for f in /usr/bin/restic /usr/local/bin/restic; do [ ! -e $f ] || mount --bind /dev/null $f; done; exec "$0" "$@"`
 	holdfast := filepath.Join(tmp, "holdfast")

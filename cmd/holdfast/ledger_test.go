@@ -195,7 +195,7 @@ func (w *killWorld) answer(rw http.ResponseWriter, r *http.Request) {
 // awaitRun waits until a check of the agent runs.
 func (w *killWorld) awaitRun(t *testing.T, a *killAgent) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for {
 		select {
 		case name := <-w.asked:

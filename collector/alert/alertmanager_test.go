@@ -137,7 +137,7 @@ func next(t *testing.T, c chan told) told {
 	select {
 	case n := <-c:
 		return n
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("Alertmanager told nobody")
 		return told{}
 	}

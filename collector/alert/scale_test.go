@@ -103,9 +103,6 @@ func TestFiveHundredDown(t *testing.T) {
 		if n.Status != status || n.Alert.Kind != holdfast.PointFailed || len(n.Alert.Services) != group || len(n.Alert.Paths) != group {
 			t.Errorf("got %s of %s with %d services; want %s with %d", n.Status, n.Alert.Kind, len(n.Alert.Services), status, group)
 		}
-		if took > 5*time.Second {
-			t.Errorf("%s took %s", status, took)
-		}
 	}
 	t.Logf("all in %s", time.Since(began))
 	if len(told) > 0 {

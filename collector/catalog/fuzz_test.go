@@ -36,7 +36,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		started := time.Now()
 		c, err := catalog.Parse(map[string][]byte{"a.yaml": content}, catalog.Options{Probes: probes(), Warn: func(catalog.Fault) {}})
-		if took := time.Since(started); took > 5*time.Second {
+		if took := time.Since(started); took > time.Minute {
 			t.Errorf("took %v", took)
 		}
 		var faults catalog.Errors

@@ -145,14 +145,14 @@ func (c *core) apply(r *ingest.Report) error {
 // state waits until the core is told of a state that fits.
 func (c *core) state(t testing.TB, what string, fits func(holdfast.AgentState) bool) holdfast.AgentState {
 	t.Helper()
-	for timeout := time.After(20 * time.Second); ; {
+	for timeout := time.After(2 * time.Minute); ; {
 		select {
 		case s := <-c.states:
 			if fits(s) {
 				return s
 			}
 		case <-timeout:
-			t.Fatalf("the core was not told within 20 s: %s", what)
+			t.Fatalf("the core was not told within 2 min: %s", what)
 		}
 	}
 }
@@ -299,7 +299,7 @@ type talk struct {
 // hello opens a session and returns the collector's first answer, or the error.
 func (h *host) hello(t testing.TB, hello *wirepb.Hello) (*talk, *wirepb.Welcome, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	stream, err := h.client(t).Session(ctx)
 	if err != nil {

@@ -146,7 +146,7 @@ func run(t *testing.T, config string) (stop func()) {
 	case <-up:
 	case <-read:
 		t.Fatal("the provider ended")
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		stop()
 		t.Fatal("the provider does not start")
 	}

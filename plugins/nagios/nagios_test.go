@@ -188,7 +188,7 @@ func TestHung(t *testing.T) {
 	began := time.Now()
 	_, err := nagios.Probes()[0].Observe(ctx, request(t, "", script(t, "echo OK; sleep 600 & sleep 600")))
 	expect(t, probe.Observation{}, err, holdfast.OutcomeUnknown, holdfast.Timeout, "did not end in time")
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute { // of ten
 		t.Errorf("it took %v to give up", took)
 	}
 }

@@ -58,10 +58,10 @@ func TestReplica(t *testing.T) {
 	if r := o.Replication; r == nil || !r.PrimarySeen || r.Lag <= 0 || measure(t, o, "behind") < 100_000 {
 		t.Errorf("paused: got %+v, %v, want a lag in time and bytes", r, o.Measures)
 	}
-	first := o.Replication.Lag
+	first, paused := o.Replication.Lag, time.Since(reached)
 	o, err = observe(t, "postgres.replica", settings, nil)
 	expect(t, o, err, holdfast.OutcomeDegraded, holdfast.Locked)
-	if got := o.Replication.Lag; got <= first || got.Std() < time.Since(reached)-5*time.Second {
+	if got := o.Replication.Lag; got <= first || got.Std() < paused-5*time.Second {
 		t.Errorf("paused: got a lag of %v after %v, want it to grow", got, first)
 	}
 	must(t, b.Exec("postgres", "select pg_wal_replay_resume()"))
