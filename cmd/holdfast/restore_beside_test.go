@@ -24,7 +24,11 @@ const agentMemory = 40 << 20
 // stays small. Restic is held after its work until each of them has looked three times.
 func TestRestoreBesideOthers(t *testing.T) {
 	t.Parallel()
-	repository, password := resticRepository(t, restoreBytes)
+	dir := t.TempDir()
+	repository, password := resticRepository(t, dir, restoreBytes)
+	if err := os.RemoveAll(filepath.Join(dir, "files")); err != nil {
+		t.Fatal(err)
+	}
 	goOn := filepath.Join(t.TempDir(), "go-on")
 	tool := holding(t, "restic", `/usr/bin/restic "$@" || exit
 case " $* " in *" restore "*) until [ -e `+goOn+` ]; do sleep 0.1; done;; esac`)
@@ -37,7 +41,7 @@ case " $* " in *" restore "*) until [ -e `+goOn+` ]; do sleep 0.1; done;; esac`)
 	for n := range others {
 		catalogue += fmt.Sprintf("      - {name: other%d, probe: net.http, on: dr1, every: %v, with: {url: \"%s/%d\"}}\n", n, besideEvery, server.URL, n)
 	}
-	w := startRestoreWorld(t, catalogue, "allow: [restic.*]\ntools: {restic: "+tool+"}\n", buildProgram(t))
+	w := startRunWorld(t, dir, catalogue, "allow: [restic.*]\ntools: {restic: "+tool+"}\n", buildProgram(t))
 	// Each has looked, and so has the agent heard of all its checks.
 	eventuallyTrue(t, "the other checks", func() bool { return looked.each(others, 1, time.Time{}) })
 	_, run := w.run(t, restored) // or joins the one that runs already

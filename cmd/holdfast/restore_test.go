@@ -2,14 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,8 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
-	"github.com/holdfast-monitor/holdfast/agent"
-	"github.com/holdfast-monitor/holdfast/collector"
 	"github.com/holdfast-monitor/holdfast/plugins/postgres/pgtest"
 )
 
@@ -48,46 +42,6 @@ paths:
 `, copy, test)
 }
 
-// restoreWorld is a collector and an agent that runs one restore test.
-type restoreWorld struct {
-	*runWorld
-	host, config string // the agent's data folder and configuration
-}
-
-// startRestoreWorld starts both; the agent is the program given.
-func startRestoreWorld(t *testing.T, catalogue, config, program string) *restoreWorld {
-	t.Helper()
-	dir := t.TempDir()
-	own, folder := filepath.Join(dir, "collector"), filepath.Join(dir, "catalog")
-	w := &restoreWorld{&runWorld{}, filepath.Join(dir, "dr1"), filepath.Join(dir, "agent.yaml")}
-	if err := errors.Join(os.Mkdir(folder, 0o700), os.Mkdir(w.host, 0o700), os.WriteFile(w.config, []byte(config), 0o600),
-		os.WriteFile(filepath.Join(folder, "shop.yaml"), []byte(catalogue), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	pages, agents := freePort(t), freePort(t)
-	w.url = "http://" + pages
-	w.collector = newVictim(t, "collector", "--data", own, "--catalog", folder, "--listen", pages, "--agents", agents)
-	w.collector.address = pages
-	w.collector.start(t)
-	w.collector.ready(t)
-	ask := func(path string, r collector.AdminRequest) (answer string) {
-		eventuallyTrue(t, "an answer on the admin socket", func() (ok bool) {
-			var err error
-			answer, err = collector.Ask(t.Context(), own, path, r)
-			return err == nil
-		})
-		return answer
-	}
-	w.token = ask("/token", collector.AdminRequest{Name: "ops", Role: holdfast.Operator})
-	if _, err := agent.Join(t.Context(), w.host, agents, ask("/join", collector.AdminRequest{Name: "dr1"})); err != nil {
-		t.Fatal(err)
-	}
-	w.agent = newVictim(t, "agent", "--config", w.config, "--data", w.host, "--join", agents)
-	w.agent.program = program
-	w.agent.start(t)
-	return w
-}
-
 // holding writes a program that does what the real one does and, where its arguments
 // match, first touches mark and never ends.
 func holding(t *testing.T, name, script string) string {
@@ -106,13 +60,13 @@ func TestKilledInRestore(t *testing.T) {
 	t.Parallel()
 	t.Run("restic", func(t *testing.T) {
 		t.Parallel()
-		repository, password := resticRepository(t, 8<<20)
+		repository, password := resticRepository(t, t.TempDir(), 8<<20)
 		scratch, mark := t.TempDir(), filepath.Join(t.TempDir(), "restored")
 		tool := holding(t, "restic", `/usr/bin/restic "$@" || exit
 case " $* " in *" restore "*) touch `+mark+`; exec sleep 6000;; esac`)
 		source := fmt.Sprintf("repository: %q, password_file: %q", repository, password)
-		w := startRestoreWorld(t, restoreCatalogue("probe: restic.repository, with: {"+source+"}", "probe: restic.restore, with: {"+source+fmt.Sprintf(", scratch: %q}", scratch)),
-			"allow: [restic.*]\ntools: {restic: "+tool+"}\n", "holdfast")
+		w := startRunWorld(t, t.TempDir(), restoreCatalogue("probe: restic.repository, with: {"+source+"}", "probe: restic.restore, with: {"+source+fmt.Sprintf(", scratch: %q}", scratch)),
+			"allow: [restic.*]\ntools: {restic: "+tool+"}\n", "")
 		w.killInRestore(t, mark, scratch, "restic", "sleep")
 	})
 	t.Run("postgres", func(t *testing.T) {
@@ -121,7 +75,7 @@ case " $* " in *" restore "*) touch `+mark+`; exec sleep 6000;; esac`)
 		mark := filepath.Join(t.TempDir(), "loading")
 		tool := holding(t, "pg_restore", `case " $* " in *" --dbname="*) touch `+mark+`; exec sleep 6000;; esac; exec `+farm.Bin+`/pg_restore "$@"`)
 		with := fmt.Sprintf("with: {directory: %q, settle: 0s}", dumps)
-		w := startRestoreWorld(t, restoreCatalogue("probe: postgres.dump, "+with, "probe: postgres.restore, "+with), "allow: [postgres.*]\ntools: {pg_restore: "+tool+"}\n", "holdfast")
+		w := startRunWorld(t, t.TempDir(), restoreCatalogue("probe: postgres.dump, "+with, "probe: postgres.restore, "+with), "allow: [postgres.*]\ntools: {pg_restore: "+tool+"}\n", "")
 		w.killInRestore(t, mark, filepath.Join(w.host, "plugins", "scratch"), "pg_restore", "sleep", "postgres")
 	})
 }
@@ -130,15 +84,15 @@ case " $* " in *" restore "*) touch `+mark+`; exec sleep 6000;; esac`)
 // check on the same host reads: the agent tells its plugin, which refuses.
 func TestScratchKeptFromOtherChecks(t *testing.T) {
 	t.Parallel()
-	repository, password := resticRepository(t, 1<<10)
+	repository, password := resticRepository(t, t.TempDir(), 1<<10)
 	archives := t.TempDir()
 	scratch := filepath.Join(archives, "scratch")
 	if err := os.Mkdir(scratch, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	source := fmt.Sprintf("repository: %q, password_file: %q", repository, password)
-	w := startRestoreWorld(t, restoreCatalogue("probe: restic.repository, with: {"+source+"}", "probe: restic.restore, with: {"+source+fmt.Sprintf(", scratch: %q}", scratch))+
-		fmt.Sprintf("    needs:\n      - {name: archives, probe: files.archive, on: dr1, every: 1h, with: {directory: %q}}\n", archives), "allow: [restic.*]\n", "holdfast")
+	w := startRunWorld(t, t.TempDir(), restoreCatalogue("probe: restic.repository, with: {"+source+"}", "probe: restic.restore, with: {"+source+fmt.Sprintf(", scratch: %q}", scratch))+
+		fmt.Sprintf("    needs:\n      - {name: archives, probe: files.archive, on: dr1, every: 1h, with: {directory: %q}}\n", archives), "allow: [restic.*]\n", "")
 	var run holdfast.Run
 	eventuallyTrue(t, "the agent to take a request", func() bool {
 		var status int
@@ -156,7 +110,7 @@ func TestScratchKeptFromOtherChecks(t *testing.T) {
 
 // killInRestore kills the agent once mark is there, and starts it again without the tool,
 // so that no test can pass any more.
-func (w *restoreWorld) killInRestore(t *testing.T, mark, scratch, tool string, names ...string) {
+func (w *runWorld) killInRestore(t *testing.T, mark, scratch, tool string, names ...string) {
 	t.Helper()
 	eventuallyTrue(t, "the restore", func() bool { _, err := os.Stat(mark); return err == nil })
 	if bytes := sizeBelow(t, scratch); bytes < 1<<20 {
@@ -327,53 +281,4 @@ func postgresDumps(t *testing.T) (farm *pgtest.Farm, dumps string) {
 		t.Fatal(err)
 	}
 	return farm, dumps
-}
-
-// resticRepository makes a repository with one snapshot of so many bytes that do not
-// compress, in files of at most 64 MiB.
-func resticRepository(t *testing.T, size int64) (repository, password string) {
-	t.Helper()
-	if _, err := exec.LookPath("restic"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no restic: apt-get install -y --no-install-recommends restic")
-		}
-		t.Skip("no restic on this machine")
-	}
-	dir := t.TempDir()
-	repository, password = filepath.Join(dir, "repository"), filepath.Join(dir, "password")
-	files := filepath.Join(dir, "files")
-	if err := os.Mkdir(files, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; size > 0; n++ {
-		part := min(size, 64<<20)
-		writeNoise(t, filepath.Join(files, strconv.Itoa(n)), byte(n), part)
-		size -= part
-	}
-	for _, args := range [][]string{{"init"}, {"backup", "--compression=off", files}} {
-		cmd := exec.Command("restic", append([]string{"-r", repository, "-p", password, "--no-cache"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("restic %v: %v\n%s", args, err, out)
-		}
-	}
-	if err := os.RemoveAll(files); err != nil {
-		t.Fatal(err)
-	}
-	return repository, password
-}
-
-// writeNoise writes a file that does not compress, the same for the same seed.
-func writeNoise(t *testing.T, file string, seed byte, size int64) {
-	t.Helper()
-	f, err := os.Create(file)
-	if err == nil {
-		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{seed}), size)
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,10 +24,11 @@ import (
 // runWorld is a collector and an agent, the real programs, and a real restic
 // repository that the agent may restore from and may not check.
 type runWorld struct {
-	url, token string
-	dir        string // of everything: repository, catalogue, both programs' data
-	collector  *victim
-	agent      *victim
+	url, token   string
+	dir          string // of everything: repository, catalogue, both programs' data
+	host, config string // the agent's data folder and configuration
+	collector    *victim
+	agent        *victim
 }
 
 const runCatalogue = `site: here
@@ -54,38 +56,25 @@ func newRunWorld(t *testing.T) *runWorld { return runWorldOf(t, runCatalogue, ""
 // file, and further lines of the agent's configuration, whose %[1]s is the folder.
 func runWorldOf(t *testing.T, catalog, config string, size int) *runWorld {
 	t.Helper()
-	if _, err := exec.LookPath("restic"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no restic: apt-get install -y --no-install-recommends restic")
-		}
-		t.Skip("no restic on this machine")
-	}
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
+	repository, password := resticRepository(t, dir, int64(size))
+	return startRunWorld(t, dir, fmt.Sprintf(catalog, repository, password),
+		"allow: [restic.repository, restic.restore]\n"+strings.ReplaceAll(config, "%[1]s", dir), "")
+}
+
+// startRunWorld starts both on a catalogue and the agent's configuration; the agent is
+// the program given, "" for these tests.
+func startRunWorld(t *testing.T, dir, catalogue, config, program string) *runWorld {
+	t.Helper()
+	own, folder := filepath.Join(dir, "collector"), filepath.Join(dir, "catalog")
+	w := &runWorld{dir: dir, host: filepath.Join(dir, "dr1"), config: filepath.Join(dir, "agent.yaml")}
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.Mkdir(w.host, 0o700), os.WriteFile(w.config, []byte(config), 0o600),
+		os.WriteFile(filepath.Join(folder, "shop.yaml"), []byte(catalogue), 0o600)); err != nil {
+		t.Fatal(err)
 	}
-	repository, password := filepath.Join(dir, "repository"), write("password", "secret\n")
-	data := make([]byte, size)
-	rand.Read(data)
-	write("files/a", string(data))
-	for _, args := range [][]string{{"init"}, {"backup", filepath.Join(dir, "files")}} {
-		cmd := exec.Command("restic", append([]string{"-r", repository, "-p", password, "--no-cache"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("restic %v: %v\n%s", args, err, out)
-		}
-	}
-	catalogue := filepath.Dir(write("catalog/shop.yaml", fmt.Sprintf(catalog, repository, password)))
 	pages, agents := freePort(t), freePort(t)
-	w := &runWorld{url: "http://" + pages, dir: dir}
-	own := filepath.Join(dir, "collector")
-	w.collector = newVictim(t, "collector", "--data", own, "--catalog", catalogue, "--listen", pages, "--agents", agents)
+	w.url = "http://" + pages
+	w.collector = newVictim(t, "collector", "--data", own, "--catalog", folder, "--listen", pages, "--agents", agents)
 	w.collector.address = pages
 	w.collector.start(t)
 	w.collector.ready(t)
@@ -98,17 +87,56 @@ func runWorldOf(t *testing.T, catalog, config string, size int) *runWorld {
 		return answer
 	}
 	w.token = ask("/token", collector.AdminRequest{Name: "ops", Role: holdfast.Operator})
-	host := filepath.Join(dir, "dr1")
-	if err := os.Mkdir(host, 0o700); err != nil {
+	if _, err := agent.Join(t.Context(), w.host, agents, ask("/join", collector.AdminRequest{Name: "dr1"})); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := agent.Join(t.Context(), host, agents, ask("/join", collector.AdminRequest{Name: "dr1"})); err != nil {
-		t.Fatal(err)
-	}
-	own = write("agent.yaml", "allow: [restic.repository, restic.restore]\n"+strings.ReplaceAll(config, "%[1]s", dir))
-	w.agent = newVictim(t, "agent", "--config", own, "--data", host, "--join", agents)
+	w.agent = newVictim(t, "agent", "--config", w.config, "--data", w.host, "--join", agents)
+	w.agent.program = program
 	w.agent.start(t)
 	return w
+}
+
+// resticRepository makes a repository in a folder, with one snapshot of so many bytes
+// that do not compress, in files of at most 64 MiB: files/a, files/a1 and so on.
+func resticRepository(t *testing.T, dir string, size int64) (repository, password string) {
+	t.Helper()
+	if _, err := exec.LookPath("restic"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no restic: apt-get install -y --no-install-recommends restic")
+		}
+		t.Skip("no restic on this machine")
+	}
+	repository, password = filepath.Join(dir, "repository"), filepath.Join(dir, "password")
+	files := filepath.Join(dir, "files")
+	if err := errors.Join(os.Mkdir(files, 0o700), os.WriteFile(password, []byte("secret\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	name := "a"
+	for n := 1; size > 0; n++ {
+		part := min(size, 64<<20)
+		writeNoise(t, filepath.Join(files, name), part)
+		name, size = fmt.Sprint("a", n), size-part
+	}
+	for _, args := range [][]string{{"init"}, {"backup", "--compression=off", files}} {
+		cmd := exec.Command("restic", append([]string{"-r", repository, "-p", password, "--no-cache"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("restic %v: %v\n%s", args, err, out)
+		}
+	}
+	return repository, password
+}
+
+// writeNoise writes a file that does not compress.
+func writeNoise(t *testing.T, file string, size int64) {
+	t.Helper()
+	f, err := os.Create(file)
+	if err == nil {
+		_, err = io.CopyN(f, rand.Reader, size)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ask sends a request as an operator.
