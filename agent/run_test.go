@@ -101,10 +101,10 @@ func newAgent(t *testing.T, dir, address string) (*agent.Agent, error) {
 // from before, twice, while no collector answers.
 func TestAgentKeepsProbingWithoutItsCollector(t *testing.T) {
 	t.Parallel()
-	second := holdfast.Duration(time.Second)
+	every, timeout := holdfast.Duration(4*time.Second), holdfast.Duration(3900*time.Millisecond)
 	dir, address := joinedFolder(t, []holdfast.Check{
-		{ID: "s/p/count", Probe: "self.count", On: "dr1", Every: second, Timeout: second * 9 / 10},
-		{ID: "s/p/intact", Probe: "restic.check", On: "dr1", Every: second, Timeout: second * 9 / 10},
+		{ID: "s/p/count", Probe: "self.count", On: "dr1", Every: every, Timeout: timeout},
+		{ID: "s/p/intact", Probe: "restic.check", On: "dr1", Every: every, Timeout: timeout},
 		{ID: "s/p/unsound", Probe: "self.count", On: "dr1", Every: 1},
 	})
 	waiting := 0
@@ -147,7 +147,7 @@ func TestAgentKeepsProbingWithoutItsCollector(t *testing.T) {
 			outcomes[obs.Check+" "+string(obs.Reason)] = obs.Outcome
 		}
 	}
-	delete(outcomes, "s/p/count timeout") // a machine too busy to start a plugin in 0.9 s
+	delete(outcomes, "s/p/count timeout") // a machine too busy to start a plugin in 3.9 s
 	if outcomes["s/p/count "] != holdfast.OK || outcomes["s/p/intact refused"] != holdfast.OutcomeUnknown || len(outcomes) != 2 {
 		t.Errorf("spooled %v, want the count ok, the refused check unknown, nothing else", outcomes)
 	}
