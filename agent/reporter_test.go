@@ -140,7 +140,7 @@ func (j *judge) apply(r *ingest.Report) error {
 // wait waits until the judge has come so far.
 func (j *judge) wait(t *testing.T, what string, until func() bool) {
 	t.Helper()
-	for timeout := time.After(120*time.Second); ; {
+	for timeout := time.After(120 * time.Second); ; {
 		j.mu.Lock()
 		done := until()
 		j.mu.Unlock()
