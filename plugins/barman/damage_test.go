@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	holdfast "github.com/holdfast-monitor/holdfast"
 )
@@ -35,6 +36,12 @@ func TestDamage(t *testing.T) {
 	// Files of the log, by where they stand to the newest backup: the last before it,
 	// the last it needs, the first after it.
 	const between, needed, after = -1, 0, 1
+	whole, good := k.copy(t, ""), map[string]time.Time{}
+	for _, server := range []string{"main", "arch"} {
+		o, err := observe(t, whole.config, server)
+		expect(t, o, err, holdfast.OK, "")
+		good[server] = o.RecoveryPoints[0].Time
+	}
 	for name, c := range map[string]struct {
 		server, file string
 		nth          int                 // among the files that match, from the end where below 0; of the log see above
@@ -96,10 +103,11 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			home := k.copy(t)
-			good, err := observe(t, home.config, c.server)
-			expect(t, good, err, holdfast.OK, "")
-			folder := map[string]string{"main": "barman-main", "arch": "arch"}[c.server]
+			folder, without := "barman-main", "arch"
+			if c.server == "arch" {
+				folder, without = without, folder
+			}
+			home := k.copy(t, without)
 			found := home.find(t, folder+"/"+c.file)
 			file := found[(c.nth+len(found))%len(found)]
 			if c.file == "wals/*/*" {
@@ -115,7 +123,7 @@ func TestDamage(t *testing.T) {
 			if !strings.Contains(o.Summary, c.says) {
 				t.Errorf("got %q, want it to say %q", o.Summary, c.says)
 			}
-			points, want := o.RecoveryPoints, good.RecoveryPoints[0].Time
+			points, want := o.RecoveryPoints, good[c.server]
 			switch {
 			case c.newest == nothing && len(points) != 0:
 				t.Errorf("got points %v, want none", points)
@@ -153,7 +161,7 @@ func (c copyOf) log(t testing.TB, folder string, nth int) string {
 // needs and no further, by Barman's own doing.
 func TestKept(t *testing.T) {
 	t.Parallel()
-	home := theKept(t).copy(t)
+	home := theKept(t).copy(t, "arch")
 	must(t, os.Remove(home.log(t, "barman-main", -1)))
 	notes := filepath.Join(home.find(t, "barman-main/base/*")[0], "annotations")
 	must(t, os.Mkdir(notes, 0o755))
@@ -162,10 +170,30 @@ func TestKept(t *testing.T) {
 	expect(t, o, err, holdfast.OK, "")
 }
 
+// TestIncremental has the second backup build on the first, as Barman 3.11 can: what
+// the first has lost, both have.
+func TestIncremental(t *testing.T) {
+	t.Parallel()
+	home := theKept(t).copy(t, "arch")
+	first := home.find(t, "barman-main/base/*")[0]
+	change(t, last(home.find(t, "barman-main/base/*/backup.info")), replace("systemid=", "parent_backup_id="+filepath.Base(first)+"\nsystemid="))
+	o, err := observe(t, home.config, "main")
+	expect(t, o, err, holdfast.OK, "")
+	if p := o.RecoveryPoints[0]; p.Bytes != 0 || p.Files != 0 {
+		t.Errorf("got %+v, want no size: what is restored is larger than what is kept", p)
+	}
+	must(t, os.Remove(filepath.Join(first, "data/base/1/1259")))
+	o, err = observe(t, home.config, "main")
+	expect(t, o, err, holdfast.Failed, holdfast.Damaged)
+	if len(o.RecoveryPoints) > 0 || !strings.Contains(o.Summary, filepath.Base(first)) {
+		t.Errorf("got %s, %v, want nothing that can be recovered", o.Summary, o.RecoveryPoints)
+	}
+}
+
 // TestRefusedLog has a file among those that Barman did not take.
 func TestRefusedLog(t *testing.T) {
 	t.Parallel()
-	home := theKept(t).copy(t)
+	home := theKept(t).copy(t, "arch")
 	must(t, os.WriteFile(filepath.Join(home.find(t, "barman-main/errors")[0], "000000010000000000000001.20261122T000000Z.duplicate"), nil, 0o644))
 	o, err := observe(t, home.config, "main")
 	expect(t, o, err, holdfast.OutcomeDegraded, holdfast.Damaged)

@@ -64,6 +64,9 @@ func (b *backup) count(ctx context.Context) error {
 	if total < b.size-b.info-32 {
 		return probe.Faulty(holdfast.Damaged, "the files of backup %s have %d bytes, Barman noted %d", b.id, total, b.size)
 	}
+	if b.parent != "" { // its files are parts of files
+		return nil
+	}
 	b.files, b.restored = files, m.Bytes
 	if m.Files == nil && b.compressed == "" {
 		b.restored = total

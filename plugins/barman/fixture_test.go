@@ -181,6 +181,7 @@ func inOrder(steps ...func() error) error {
 func (k *kept) write() error {
 	since := time.Now()
 	if err := k.primary.Exec("postgres", "create table if not exists entry (t text)", "insert into entry select md5(g::text) from generate_series(1, 100) g", "select pg_switch_wal()",
+		"select pg_sleep(0.05)", // so that the files have different times
 		"insert into entry values ('more')", "select pg_switch_wal()", "insert into entry values ('even more')"); err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ func (k *kept) write() error {
 }
 
 // received waits until the file of the log that the primary writes now is being
-// received, and was changed since.
+// received, and was changed since; the clock of files is a tick behind.
 func (k *kept) received(since time.Time) error {
 	now, err := k.ask("select pg_walfile_name(pg_current_wal_lsn())")
 	if err != nil {
@@ -197,7 +198,7 @@ func (k *kept) received(since time.Time) error {
 	path := filepath.Join(k.dir, "home", "barman-main", "streaming", now+".partial")
 	return until(path, func() (bool, error) {
 		info, err := os.Stat(path)
-		return err == nil && !info.ModTime().Before(since.Truncate(time.Second)), nil
+		return err == nil && !info.ModTime().Before(since.Add(-20*time.Millisecond)), nil
 	})
 }
 
@@ -288,10 +289,12 @@ func (k *kept) barman(args ...string) func() error {
 	}
 }
 
-// copy is a home of a test's own. Its files are links: damage replaces them.
+// copyOf is a home of a test's own. Its files are links: damage replaces them.
 type copyOf struct{ home, config string }
 
-func (k *kept) copy(t testing.TB) copyOf {
+// copy copies what is kept; without is the folder of a server that the test does not
+// need.
+func (k *kept) copy(t testing.TB, without string) copyOf {
 	t.Helper()
 	c := copyOf{filepath.Join(t.TempDir(), "home"), ""}
 	from := filepath.Join(k.dir, "frozen")
@@ -300,6 +303,8 @@ func (k *kept) copy(t testing.TB) copyOf {
 		switch {
 		case err != nil:
 			return err
+		case rel == without:
+			return filepath.SkipDir
 		case e.IsDir():
 			return os.Mkdir(filepath.Join(c.home, rel), 0o755)
 		}

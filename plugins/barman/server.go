@@ -85,6 +85,7 @@ type sight struct {
 	gap             string // between two backups
 	running, orphan *backup
 	failures, whole int
+	usable          map[string]*backup // by ID; nothing of it is counted yet
 }
 
 // look reads everything once.
@@ -116,7 +117,7 @@ func (c config) look(ctx context.Context, look looker) (probe.Observation, error
 // judge finds the backups that are whole, and how far the log goes from each. An
 // error means that nobody can tell.
 func (v *sight) judge(ctx context.Context) error {
-	usable := map[string]bool{}
+	v.usable = map[string]*backup{}
 	for i, b := range v.backups {
 		if err := ctx.Err(); err != nil {
 			return probe.Unable(holdfast.Timeout, "read %s: %w: give the check a longer timeout", v.config.backups, err)
@@ -136,7 +137,7 @@ func (v *sight) judge(ctx context.Context) error {
 		if fault == nil {
 			c = v.log.follow(b)
 			switch {
-			case b.parent != "" && !usable[b.parent]:
+			case b.parent != "" && v.usable[b.parent] == nil:
 				fault = probe.Faulty(holdfast.Damaged, "backup %s builds on %s, which is not whole", b.id, probe.OneLine(b.parent))
 			case !c.holds(b) && b.status == waiting && c.gap == "":
 				v.running = b
@@ -152,7 +153,7 @@ func (v *sight) judge(ctx context.Context) error {
 		if n := v.newest; n != nil && n.keep != "standalone" && v.chain.last.number+1 < b.from.number {
 			v.gap = fmt.Sprintf("%s, so nothing between backups %s and %s can be reached", v.lacks(v.chain, n), n.id, b.id)
 		}
-		usable[b.id] = true
+		v.usable[b.id] = b
 		v.whole++
 		v.newest, v.chain = b, c
 		v.oldest = cmp.Or(v.oldest, b)
@@ -179,7 +180,7 @@ func (v *sight) count(ctx context.Context) error {
 		if b != v.newest {
 			continue
 		}
-		err := b.count(ctx)
+		err := v.countWhole(ctx, b)
 		if err == nil {
 			break
 		}
@@ -207,12 +208,22 @@ func (v *sight) count(ctx context.Context) error {
 	return nil
 }
 
+// countWhole counts the files of a backup and, where it is incremental, of those it
+// builds on.
+func (v *sight) countWhole(ctx context.Context, b *backup) error {
+	for ; b != nil; b = v.usable[b.parent] {
+		if err := b.count(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // previous makes the newest whole backup before the i-th the newest.
 func (v *sight) previous(i int) {
 	for v.newest = nil; i > 0; i-- {
-		b := v.backups[i-1]
-		if c := v.log.follow(b); b.copied() && b.present() == nil && c.holds(b) {
-			v.newest, v.chain = b, c
+		if b := v.usable[v.backups[i-1].id]; b != nil {
+			v.newest, v.chain = b, v.log.follow(b)
 			return
 		}
 	}

@@ -25,28 +25,30 @@ import (
 
 func TestContract(t *testing.T) {
 	k := theKept(t)
-	c := k.copy(t)
+	c := k.copy(t, "arch")
 	probetest.Run(t, barman.Probes()[0], probe.Request{Settings: holdfast.Settings(fmt.Sprintf(`{"server":"main","config":%q}`, c.config))})
 }
 
 func TestGood(t *testing.T) {
 	t.Parallel()
 	k := theKept(t)
-	c := k.copy(t)
+	c := k.copy(t, "")
 	before := c.listing(t)
 	o, err := observe(t, c.config, "main")
 	expect(t, o, err, holdfast.OK, "")
 	p := o.RecoveryPoints
-	if len(p) != 5 || p[0].Time.Before(k.lastWrite.Truncate(time.Second)) || p[0].Time.After(time.Now()) || !strings.HasSuffix(p[0].ID, ".partial") ||
+	if len(p) < 3 || p[0].Time.Before(k.lastWrite.Add(-20*time.Millisecond)) || p[0].Time.After(time.Now()) || !strings.HasSuffix(p[0].ID, ".partial") ||
 		p[0].Bytes < 20_000_000 || p[0].Files < 500 {
-		t.Errorf("got points %+v, want the newest after the last write at %v, in the file being received", p, k.lastWrite)
+		t.Fatalf("got points %+v, want the newest after the last write at %v, in the file being received", p, k.lastWrite)
 	}
-	if gap := p[0].Time.Sub(p[3].Time); gap != 3*time.Second {
-		t.Errorf("got newest points over %v, want a second apart, as the log is received as it is written", gap)
+	oldest := p[len(p)-1]
+	for i := 1; i < len(p)-1; i++ { // fewer than four where the first backup is that young
+		if gap := p[i-1].Time.Sub(p[i].Time); gap != time.Second || p[i].Time.Before(oldest.Time) {
+			t.Errorf("got points %+v, want a second apart, as the log is received as it is written", p)
+		}
 	}
-	first := filepath.Base(c.find(t, "barman-main/base/*")[0])
-	if p[4].ID != first || p[4].Time.After(k.firstEnded) {
-		t.Errorf("got %+v, want the first backup, %s, until %v", p[4], first, k.firstEnded)
+	if first := filepath.Base(c.find(t, "barman-main/base/*")[0]); oldest.ID != first || oldest.Time.After(k.firstEnded) {
+		t.Errorf("got %+v, want the first backup, %s, until %v", oldest, first, k.firstEnded)
 	}
 	if measure(t, o, "backups") != 2 || measure(t, o, "failed_backups") != 0 || measure(t, o, "log_files") < 4 ||
 		o.Facts["minimum_redundancy"] != "1" || o.Facts["retention_policy"] != "RECOVERY WINDOW OF 4 WEEKS" {
@@ -90,7 +92,7 @@ func (c copyOf) listing(t testing.TB) map[string]string {
 // fault of it.
 func TestOld(t *testing.T) {
 	t.Parallel()
-	c := theKept(t).copy(t)
+	c := theKept(t).copy(t, "arch")
 	const days = 72 * time.Hour
 	must(t, os.Remove(c.find(t, "barman-main/streaming/*.partial")[0]))
 	var want time.Time
@@ -130,7 +132,7 @@ func TestOld(t *testing.T) {
 func TestNothing(t *testing.T) {
 	t.Parallel()
 	k := theKept(t)
-	c := k.copy(t)
+	c := k.copy(t, "arch")
 	must(t, k.configure(c.config, c.home, "[fresh]\nactive = true\n"))
 	o, err := observe(t, c.config, "fresh")
 	expect(t, o, err, holdfast.Failed, holdfast.Empty)
@@ -155,7 +157,7 @@ func TestNothing(t *testing.T) {
 // the server's folders where it says.
 func TestIncluded(t *testing.T) {
 	t.Parallel()
-	c := theKept(t).copy(t)
+	c := theKept(t).copy(t, "arch")
 	dir := filepath.Join(t.TempDir(), "barman.d")
 	must(t, os.Mkdir(dir, 0o755))
 	must(t, os.Rename(filepath.Join(c.home, "barman-main", "wals"), filepath.Join(c.home, "log")))
@@ -173,7 +175,7 @@ func TestIncluded(t *testing.T) {
 // TestRefused looks as a user who may not read the backups.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	c := theKept(t).copy(t)
+	c := theKept(t).copy(t, "arch")
 	for _, path := range []string{filepath.Dir(filepath.Dir(c.home)), filepath.Dir(c.home)} {
 		must(t, os.Chmod(path, 0o755))
 	}
@@ -264,7 +266,7 @@ func TestPromoted(t *testing.T) {
 	must(t, k.barman("archive-wal", "arch")())
 	o, err := observe(t, home.config, "arch")
 	expect(t, o, err, holdfast.OK, "")
-	if o.Fingerprint["timeline"] != "2" || o.RecoveryPoints[0].Time.Before(since.Truncate(time.Second)) || !strings.HasPrefix(o.RecoveryPoints[0].ID, "00000002") {
+	if o.Fingerprint["timeline"] != "2" || o.RecoveryPoints[0].Time.Before(since.Add(-20*time.Millisecond)) || !strings.HasPrefix(o.RecoveryPoints[0].ID, "00000002") {
 		t.Errorf("got %v, %+v, want the end of timeline 2", o.Fingerprint, o.RecoveryPoints)
 	}
 	history := home.find(t, "arch/wals/00000002.history")[0]
