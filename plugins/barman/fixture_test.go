@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 		_ = shared.receive.Wait()
 	}
 	if shared.farm != nil {
-		if err := errors.Join(shared.farm.Close(), os.RemoveAll(shared.dir)); err != nil {
+		if err := shared.farm.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "close the farm:", err)
 			code = max(code, 1)
 		}
@@ -82,7 +82,8 @@ func (k *kept) make() (err error) {
 	if k.farm, err = pgtest.NewFarm(); err != nil {
 		return err
 	}
-	if k.dir, err = os.MkdirTemp("", "holdfast-barman-"); err != nil {
+	k.dir = filepath.Join(k.farm.Dir, "barman") // goes with the farm, whatever becomes of this process
+	if err := errors.Join(os.Chmod(k.farm.Dir, 0o711), os.Mkdir(k.dir, 0o755)); err != nil {
 		return err
 	}
 	u, err := user.Lookup("barman")
@@ -93,7 +94,7 @@ func (k *kept) make() (err error) {
 	gid, _ := strconv.Atoi(u.Gid)
 	k.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	incoming := filepath.Join(k.dir, "home", "arch", "incoming")
-	err = errors.Join(os.Chmod(k.dir, 0o755), os.MkdirAll(incoming, 0o755))
+	err = os.MkdirAll(incoming, 0o755)
 	for path := incoming; err == nil && path != k.dir; path = filepath.Dir(path) {
 		err = os.Chown(path, uid, gid)
 	}
