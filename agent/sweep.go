@@ -26,11 +26,12 @@ func (a *Agent) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var held probe.Held[bool] // a folder may lie on a file system that does not answer
+	faults := map[string]error{}
 	for folders := a.scratchFolders(); ; {
 		folders = slices.DeleteFunc(folders, func(dir string) bool {
 			empty, err := held.Do(ctx, dir, func() (bool, error) { return scratch.Sweep(dir) })
-			if err != nil && ctx.Err() == nil {
-				a.log.Warn("what a restore test left stays for now", "scratch", dir, "error", err)
+			if faults[dir] == nil || ctx.Err() == nil {
+				faults[dir] = err
 			}
 			return empty
 		})
@@ -39,8 +40,14 @@ func (a *Agent) sweep(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
+			continue
+		}
+		break
+	}
+	for dir, err := range faults {
+		if err != nil {
+			a.log.Warn("what a killed restore test left stays until the next one", "scratch", dir, "error", err)
 		}
 	}
 }
