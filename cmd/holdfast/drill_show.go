@@ -198,7 +198,7 @@ func writeDrill(w io.Writer, d *holdfast.Drill, now time.Time) error {
 // writeEnd prints how a drill ended.
 func writeEnd(w io.Writer, d *holdfast.Drill) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %s (expected %s, RTO %s)", d.Verdict, brief(d.Took), brief(d.Terms.Total()), objective(d.Terms.RTO))
+	fmt.Fprintf(&b, "%s in %s (expected %s, RTO %s)", clean(string(d.Verdict)), brief(d.Took), brief(d.Terms.Total()), objective(d.Terms.RTO))
 	if !d.Point.IsZero() {
 		fmt.Fprintf(&b, "; %s of data lost (RPO %s)", loss(d), objective(d.Terms.RPO))
 	}

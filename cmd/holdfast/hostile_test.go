@@ -36,6 +36,15 @@ var asking = map[string]struct {
 	"holdfast alert silences":    {[]string{"alert", "silences"}, new(web.Silences)},
 	"holdfast alert routes":      {[]string{"alert", "routes"}, new(web.Routes)},
 	"holdfast alert test":        {[]string{"alert", "test", "x"}, new(web.RouteTest)},
+	"holdfast drill start":       {[]string{"drill", "start", "x", "--path", "x", "--dry-run"}, new(web.Rehearsal)},
+	"holdfast drill list":        {[]string{"drill", "list"}, new(web.Drills)},
+	"holdfast drill show":        {[]string{"drill", "show", "x"}, new(web.OneDrill)},
+	"drill followed":             {[]string{"drill", "show", "x", "--follow"}, new(web.OneDrill)},
+	"holdfast drill step":        {[]string{"drill", "step", "x", "1", "--done"}, new(holdfast.Drill)},
+	"holdfast drill cancel":      {[]string{"drill", "cancel", "x", "--reason", "x"}, new(holdfast.Drill)},
+	"holdfast drill schedule":    {[]string{"drill", "schedule", "x", "--path", "x", "--every", "90d"}, new(web.Booked)},
+	"holdfast drill bookings":    {[]string{"drill", "bookings"}, new(web.Bookings)},
+	"holdfast drill unschedule":  {[]string{"drill", "unschedule", "x"}, new(struct{})},
 	"holdfast record":            {[]string{"record", "change", "--service", "x", "--reason", "x"}, new(holdfast.Record)}, // of any kind
 }
 
@@ -107,7 +116,11 @@ func TestHostileAnswers(t *testing.T) {
 			for _, output := range []string{"table", "json"} {
 				var stdout, stderr bytes.Buffer
 				args := append(append([]string{}, c.args...), "--url", s.URL, "--token", "x")
-				if c.args[0] != "record" { // which prints no table
+				cmd, _, err := rootCommand().Find(c.args)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if cmd.Flags().Lookup("output") != nil {
 					args = append(args, "-o", output)
 				}
 				code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
