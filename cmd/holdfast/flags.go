@@ -11,7 +11,7 @@ import (
 type durationFlag struct{ d *holdfast.Duration }
 
 func (f durationFlag) String() string {
-	if f.d == nil {
+	if f.d == nil || *f.d == 0 { // none is no default to tell
 		return ""
 	}
 	return f.d.String()
