@@ -25,7 +25,7 @@
 //
 //   - recovery-point-missed: the copy is well and its check reports, but its newest
 //     point is more than twice as old as the longest gap between its newest four, and
-//     than a quarter of the RPO.
+//     than a quarter of the RPO, and the check has had its turn to see a newer one.
 //   - recovery-point-suspect: one is there and unlike those before it, or one vanished
 //     before its time. It is told although it may cost points only: who may still save
 //     the older points must hear of it.

@@ -24,8 +24,8 @@ const missedShare = 0.25
 
 // copies looks for backups that do not come. A copy's usual rhythm is the longest
 // gap between its newest four points: a new point is missed once the newest is
-// twice as old, and older than a quarter of the RPO, although the copy itself is
-// well and its check reports.
+// twice as old, and older than a quarter of the RPO, and the check has had its turn
+// to see a newer one, although the copy itself is well and its check reports.
 func (d *derivation) copies() {
 	paths := d.x.services[d.p.Name]
 	for i := range paths {
@@ -50,7 +50,7 @@ func (d *derivation) missed(path *pathIndex, c *copyIndex, p *holdfast.CopyPostu
 	if p.Gap <= 0 {
 		return
 	}
-	late := p.Point.Add(max(missedAfter*p.Gap.Std(), d.usedShare(missedShare)))
+	late := p.Point.Add(max(missedAfter*p.Gap.Std(), d.usedShare(missedShare)) + c.check.Every.Std())
 	d.turn(late)
 	if d.at.Before(late) {
 		return
